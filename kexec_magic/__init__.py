@@ -1,0 +1,3 @@
+"""Run notebook cells in Kubernetes pods."""
+
+__version__ = "0.1.0"
