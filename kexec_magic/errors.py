@@ -17,6 +17,7 @@
      |   |- PodNotRunning              pending, completed or failed
      |   |- ContainerNotFound
      |   `- TargetAmbiguous            a selector that more or fewer than one pod matches
+     |- OutputError                what a run printed is not what it was asked to be read as
      `- RunError                   a run that was not a success; carries its result
          |- CommandFailed              the exit code is proved, and is not among those that are ok
          |- CommandNotStarted          it never ran
@@ -52,6 +53,7 @@ __all__ = [
     "KexecError",
     "KubeconfigError",
     "OptionError",
+    "OutputError",
     "PodNotFound",
     "PodNotRunning",
     "ProtocolError",
@@ -148,7 +150,7 @@ class InvalidName(TargetError):
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(
             f"{name!r} is not a valid {kind} name",
-            hint="names are lower-case letters, digits, '-' and, for pods, '.', beginning and ending with a letter or digit",
+            hint="names are lower-case letters, digits and '-' (in pods also '.'), a letter or digit at both ends",
         )
         self.kind = kind
         self.name = name
@@ -172,7 +174,9 @@ class PodNotRunning(TargetError):
     """The pod exists, but nothing can run in it: `phase` is 'Pending', 'Succeeded' or 'Failed'."""
 
     def __init__(self, name: str, *, phase: str, detail: str = "", hint: str | None = None) -> None:
-        state = {"Succeeded": "has completed", "Failed": "has failed", "Pending": "is pending"}.get(phase, f"is {phase}")
+        state = {"Succeeded": "has completed", "Failed": "has failed", "Pending": "is pending"}.get(
+            phase, f"is {phase}"
+        )
         super().__init__(f"pod {name!r} {state}{f': {detail}' if detail else ''}", hint=hint)
         self.name = name
         self.phase = phase
@@ -207,6 +211,10 @@ class TargetAmbiguous(TargetError):
         self.selector = selector
         self.namespace = namespace
         self.candidates = tuple(candidates)
+
+
+class OutputError(KexecError):
+    """What a run printed is not what it was asked to be read as, such as JSON."""
 
 
 class RunError(KexecError):

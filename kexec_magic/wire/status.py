@@ -14,6 +14,13 @@ from typing import Any
 __all__ = ["Status", "parse_error_channel", "parse_legacy_error", "parse_status"]
 
 _EXIT_CODE = re.compile(r"[0-9]{1,3}\Z")
+# What container runtimes and kubelets write when a command could not be started: containerd and runc, CRI-O, the
+# translator of API servers 1.30 to 1.35, and a kubelet that is gone before the exec began.
+_NEVER_STARTED = re.compile(
+    r"failed to (?:start|create) exec|failed to exec in container|OCI runtime exec failed|executable file not found"
+    r"|unable to upgrade connection|error dialing backend|container not found|container is not (?:running|created)"
+    r"|cannot exec in a (?:stopped|deleted) (?:state|container)|no command specified|must not be empty"
+)
 # The text that containerd writes on legacy subprotocols; the code is trusted only to say that the command ran.
 _LEGACY_EXIT = re.compile(r"command terminated with (?:non-zero exit code|exit code)")
 
@@ -23,8 +30,7 @@ class Status:
     """What a Status says.
 
     `exit_code` is None unless the Status proves one: 0 for Success, 1 to 255 for a NonZeroExitCode with an ExitCode
-    cause. `code` is the HTTP status inside the object, None where it has none. `started` is False where the Status
-    says that the command never ran.
+    cause. `code` is the HTTP status inside the object, None where it has none.
     """
 
     success: bool
@@ -35,9 +41,12 @@ class Status:
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def started(self) -> bool:
-        """Whether the command ran at all: every failure that is not its own exit code came from before its start."""
-        return self.success or self.reason == "NonZeroExitCode"
+    def never_started(self) -> bool:
+        """Whether the Status says that the command did not run at all, in words that only a failed start has.
+
+        False leaves it open: an InternalError can also come from the middle of a run.
+        """
+        return not self.success and self.reason != "NonZeroExitCode" and _NEVER_STARTED.search(self.message) is not None
 
 
 def parse_status(text: str | bytes) -> Status | None:

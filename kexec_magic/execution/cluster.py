@@ -1,0 +1,190 @@
+"""The Python entrance: `run` for one command, `Cluster` for many on the same connection settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from kexec_magic.cluster.api import ClusterApi, Pod
+from kexec_magic.cluster.dialer import Dialer
+from kexec_magic.cluster.kubeconfig import load_access
+from kexec_magic.errors import OptionError
+from kexec_magic.execution.gate import execute
+from kexec_magic.execution.link import Link
+from kexec_magic.execution.listener import CallbackListener, Listener
+from kexec_magic.execution.preview import Preview, preview
+from kexec_magic.execution.request import Request
+from kexec_magic.execution.result import ExecResult
+
+__all__ = ["Cluster", "run"]
+
+
+class Cluster:
+    """A context of a kubeconfig, its credentials, and the connections that runs and reads on it share.
+
+    Usable from several threads, and as a context manager that closes its idle connections.
+
+    Args:
+        context: A context's name; None for the kubeconfig's current one.
+        kubeconfig: A file; None for $KUBECONFIG, then ~/.kube/config, then the pod's own service account.
+
+    Raises:
+        KubeconfigError: If nothing usable is found there.
+    """
+
+    def __init__(self, context: str | None = None, kubeconfig: str | os.PathLike[str] | None = None) -> None:
+        access = load_access(context, kubeconfig)
+        dialer = Dialer(access)
+        self._link = Link(access, dialer, ClusterApi(dialer))
+
+    @property
+    def context(self) -> str:
+        """The context's name; 'in-cluster' for a pod's service account."""
+        return self._link.access.context
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that is meant where none is given."""
+        return self._link.access.namespace
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return self._link.access.server
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files that this was read from."""
+        return tuple(Path(source) for source in self._link.access.sources)
+
+    def run(
+        self,
+        target: str | None = None,
+        script: str | None = None,
+        *,
+        argv: Sequence[str] | None = None,
+        args: Iterable[object] = (),
+        stdin: str | bytes | None = None,
+        selector: str | None = None,
+        namespace: str | None = None,
+        container: str | None = None,
+        timeout: float | None = None,
+        ok: Iterable[int] = (0,),
+        on_output: Callable[[str, bytes], object] | None = None,
+    ) -> ExecResult:
+        """Run a script or a program in one container and give the result, whatever the outcome.
+
+        Args:
+            target: A pod's name; instead of it a `selector` that matches exactly one pod.
+            script: Text for the container's `sh`, up to 128 KiB.
+            argv: A program and its arguments instead of a script, run without a shell.
+            args: Values that the script sees as "$1", "$2", ...
+            stdin: Input, str as UTF-8; without it the command reads an empty input.
+            namespace: None for the context's own.
+            container: None for the pod's default container.
+            timeout: Seconds for the whole run, connecting included.
+            ok: The exit codes that count as success.
+            on_output: Called with 'stdout' or 'stderr' and bytes as they arrive, on the calling thread.
+
+        Raises:
+            KexecError: Why there was nothing to run: no such pod, no rights, no connection. How a command ended is
+                in the result; its `check()` raises.
+        """
+        request = Request(
+            target=target,
+            selector=selector,
+            namespace=namespace,
+            container=container,
+            script=script,
+            argv=None if argv is None else tuple(argv),
+            args=tuple(str(value) for value in args),
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+            timeout=timeout,
+            ok=tuple(ok),
+        )
+        return self.execute(request, listener=CallbackListener(on_output) if on_output else Listener())
+
+    def preview(self, request: Request) -> Preview:
+        """Give what a request would send: the target is looked up, nothing is run."""
+        return preview(self._link, request)
+
+    def execute(self, request: Request, *, listener: Listener) -> ExecResult:
+        """Run a request and tell `listener` about it as it goes on; `run` in other words."""
+        return execute(self._link, request, policies=(), listener=listener)
+
+    def pods(
+        self, namespace: str | None = None, *, selector: str | None = None, field_selector: str | None = None
+    ) -> list[Pod]:
+        """List pods of a namespace, None for the context's own.
+
+        Raises:
+            ClusterError: If the API server does not answer, or refuses.
+        """
+        return self._link.api.list_pods(
+            namespace or self.namespace, label_selector=selector, field_selector=field_selector
+        )
+
+    def close(self) -> None:
+        """Close idle connections; runs that go on are not touched."""
+        self._link.api.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Cluster {self.context} at {self.server}, namespace {self.namespace}>"
+
+
+def run(
+    target: str | None = None,
+    script: str | None = None,
+    *,
+    context: str | None = None,
+    kubeconfig: str | os.PathLike[str] | None = None,
+    cluster: Cluster | None = None,
+    argv: Sequence[str] | None = None,
+    args: Iterable[object] = (),
+    stdin: str | bytes | None = None,
+    selector: str | None = None,
+    namespace: str | None = None,
+    container: str | None = None,
+    timeout: float | None = None,
+    ok: Iterable[int] = (0,),
+    on_output: Callable[[str, bytes], object] | None = None,
+) -> ExecResult:
+    """Run a script or a program in one container, as `Cluster.run` does.
+
+    Args:
+        context: A context's name; None for the kubeconfig's current one.
+        kubeconfig: A file; None for $KUBECONFIG, then ~/.kube/config, then the pod's own service account.
+        cluster: Use this one's connections, instead of `context` and `kubeconfig`.
+
+    The other arguments, the result and the errors are those of `Cluster.run`.
+    """
+    if cluster is not None and (context is not None or kubeconfig is not None):
+        raise OptionError("cluster comes with its context and kubeconfig", hint="leave those two out")
+    owned = cluster or Cluster(context, kubeconfig)
+    try:
+        return owned.run(
+            target,
+            script,
+            argv=argv,
+            args=args,
+            stdin=stdin,
+            selector=selector,
+            namespace=namespace,
+            container=container,
+            timeout=timeout,
+            ok=ok,
+            on_output=on_output,
+        )
+    finally:
+        if cluster is None:
+            owned.close()

@@ -1,0 +1,307 @@
+"""One exec WebSocket: the upgrade, a reader, and a writer where there is something to write.
+
+This is the only module that knows websocket-client, which is used for the handshake and for framing alone; its own
+dialling, redirects, proxies, tracing and event loop stay unused.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from queue import SimpleQueue
+from threading import Lock, Thread
+from urllib.parse import quote
+
+import websocket
+
+from kexec_magic.cluster.api import Exchange
+from kexec_magic.cluster.dialer import Dialer
+from kexec_magic.cluster.refusals import refusal
+from kexec_magic.cluster.targets import Target
+from kexec_magic.errors import ClusterUnreachable, KexecError, ProtocolError
+from kexec_magic.execution.transport import SharedSocket
+from kexec_magic.wire.channels import Subprotocol, negotiated
+from kexec_magic.wire.protocol import MAX_MESSAGE, Event, ExecProtocol
+from kexec_magic.wire.status import parse_status
+
+__all__ = ["Attempt", "Command", "ExecConnection", "exec_path"]
+
+log = logging.getLogger(__name__)
+
+# A server waits 32 s for a header (apiserver secure_serving.go); an upgrade that takes longer will not come.
+_HANDSHAKE_SECONDS = 30.0
+
+# After a Status servers close at once; other runtimes get this long, in seconds, to send what they still hold.
+_AFTER_STATUS_SECONDS = 2.0
+
+# A frame header is 14 bytes at most (RFC 6455, 5.2).
+_FRAME_HEADER = 14
+
+_SWITCHING_PROTOCOLS = 101
+_BINARY = websocket.ABNF.OPCODE_BINARY
+_CLOSE, _PING, _PONG = websocket.ABNF.OPCODE_CLOSE, websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What one exec asks of the server: `argv` to the letter, and whether it wants stdin."""
+
+    argv: tuple[str, ...]
+    stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One handshake to make: the subprotocols to offer, best first, and the command that suits all of them."""
+
+    offer: tuple[Subprotocol, ...]
+    command: Command
+
+
+class _SubprotocolRefused(ProtocolError):
+    """The server refused the upgrade in the way that servers refuse a subprotocol; nothing has run.
+
+    `diagnosis` is what the refusal means if it was not about the subprotocol.
+    """
+
+    def __init__(self, diagnosis: KexecError, offer: Sequence[Subprotocol]) -> None:
+        super().__init__(f"the server refused {', '.join(subprotocol.value for subprotocol in offer)}")
+        self.diagnosis = diagnosis
+
+
+def exec_path(target: Target, command: Command) -> str:
+    """Give the path and query of an exec, every value percent-encoded.
+
+    False parameters are left out: a server takes an empty value for true (apimachinery runtime/conversion.go).
+    The names were checked when the target was resolved, so that none of them can add a path or a query.
+    """
+    query = [f"command={quote(word, safe='', errors='surrogateescape')}" for word in command.argv]
+    if target.container:
+        query.append(f"container={quote(target.container, safe='')}")
+    if command.stdin:
+        query.append("stdin=true")
+    query += ["stdout=true", "stderr=true"]
+    return f"/api/v1/namespaces/{quote(target.namespace)}/pods/{quote(target.pod)}/exec?{'&'.join(query)}"
+
+
+class ExecConnection:
+    """One exec. `open` it and iterate over `events` on one thread; `abort` and the writing calls may come from others.
+
+    Args:
+        dialer: Where and as whom to connect.
+        target: The pod and container, already resolved.
+        deadline: Monotonic time by which the upgrade must be done; None leaves it at 30 s.
+        on_exchange: Told of every upgrade request and its answer, on the thread that opens.
+    """
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        target: Target,
+        *,
+        deadline: float | None = None,
+        on_exchange: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        self._dialer = dialer
+        self._target = target
+        self._deadline = deadline
+        self._on_exchange = on_exchange
+        self._ws: websocket.WebSocket | None = None
+        self._sock: SharedSocket | None = None
+        self._protocol: ExecProtocol | None = None
+        self._outbox: SimpleQueue[Iterator[tuple[bytes, int]] | None] = SimpleQueue()
+        self._writer: Thread | None = None
+        self._lock = Lock()
+        self._aborted = False
+        self.lost_because = ""
+
+    def open(self, attempts: Sequence[Attempt]) -> Attempt:
+        """Make the handshakes one after the other until one is accepted, and give that one.
+
+        Only a refused subprotocol leads to the next attempt: after any other answer a second try would be a second
+        run, or would hide the reason.
+
+        Raises:
+            KexecError: Why the server did not accept; nothing has run.
+        """
+        for attempt in attempts[:-1]:
+            try:
+                self._upgrade(attempt)
+                return attempt
+            except _SubprotocolRefused as refused:
+                log.debug("%s; trying the next", refused)
+        try:
+            self._upgrade(attempts[-1])
+        except _SubprotocolRefused as refused:
+            raise refused.diagnosis from None
+        return attempts[-1]
+
+    @property
+    def subprotocol(self) -> Subprotocol:
+        """What was agreed on; only after `open`."""
+        return self._opened().subprotocol
+
+    def _opened(self) -> ExecProtocol:
+        if self._protocol is None:
+            raise RuntimeError("the connection is not open")
+        return self._protocol
+
+    def _upgrade(self, attempt: Attempt) -> None:
+        deadline = time.monotonic() + _HANDSHAKE_SECONDS
+        if self._deadline is not None:
+            deadline = min(deadline, self._deadline)
+        path = exec_path(self._target, attempt.command)
+        headers = self._dialer.headers()
+        started = time.monotonic()
+        sock = self._dial(deadline)
+        # Our own header line instead of the library's option, which hides what the server chose behind its error.
+        upgrade_headers = {**headers, "Sec-WebSocket-Protocol": ",".join(name.value for name in attempt.offer)}
+        ws = websocket.WebSocket(skip_utf8_validation=True)
+        status: int | None = None
+        try:
+            ws.connect(
+                f"ws://{self._dialer.host_header}{self._dialer.path_prefix}{path}",
+                socket=sock,
+                header=upgrade_headers,
+                host=self._dialer.host_header,
+                suppress_origin=True,
+                redirect_limit=0,
+            )
+            status = ws.status
+            chosen = (ws.headers or {}).get("sec-websocket-protocol")
+            protocol = ExecProtocol(negotiated(chosen, attempt.offer))
+        except websocket.WebSocketBadStatusException as error:
+            status = error.status_code
+            raise self._refused(status, error.resp_body or b"", error.resp_headers or {}, attempt) from None
+        except websocket.WebSocketException as error:
+            status = ws.status
+            if status is not None and 300 <= status < 400:
+                raise self._refused(status, b"", ws.headers or {}, attempt) from None
+            raise ClusterUnreachable(self._dialer.server, f"the upgrade to a WebSocket failed: {error}") from error
+        except OSError as error:
+            raise ClusterUnreachable(self._dialer.server, f"the upgrade to a WebSocket failed: {error}") from error
+        finally:
+            if self._on_exchange is not None:
+                self._on_exchange(
+                    Exchange(
+                        method="GET",
+                        url=self._dialer.server + path,
+                        request_headers=upgrade_headers,
+                        status=status,
+                        seconds=time.monotonic() - started,
+                        subprotocol=(ws.headers or {}).get("sec-websocket-protocol"),
+                    )
+                )
+            if status != _SWITCHING_PROTOCOLS:
+                sock.close()
+        sock.deadline = None
+        self._ws, self._protocol = ws, protocol
+
+    def _dial(self, deadline: float) -> SharedSocket:
+        sock = SharedSocket(self._dialer.open(deadline=deadline), deadline=deadline)
+        with self._lock:
+            self._sock = sock
+            if self._aborted:
+                sock.abort()
+        return sock
+
+    def _refused(self, status: int, body: bytes, headers: Mapping[str, str], attempt: Attempt) -> KexecError:
+        diagnosis = refusal(
+            status,
+            body,
+            headers,
+            server=self._dialer.server,
+            namespace=self._target.namespace,
+            pod=self._target.pod,
+            container=self._target.container,
+        )
+        # A server that does not know the subprotocol says so without a Status; every other refusal has one.
+        if status in (400, 403) and parse_status(body) is None:
+            return _SubprotocolRefused(diagnosis, attempt.offer)
+        return diagnosis
+
+    def events(self) -> Iterator[Event]:
+        """Read the exec to its end, one message at a time; the last event is `Ended`, whatever happens.
+
+        After an end that is not proved, `lost_because` says in a few words how the connection ended.
+        """
+        protocol = self._opened()
+        clean = False
+        try:
+            while (message := self._receive_message()) is not None:
+                yield from protocol.receive_message(message)
+                if protocol.has_status and self._sock is not None:
+                    self._sock.deadline = time.monotonic() + _AFTER_STATUS_SECONDS
+            clean = True
+        except (websocket.WebSocketConnectionClosedException, ConnectionError):
+            self.lost_because = "the connection was closed without a closing handshake"
+        except BufferError as error:
+            self.lost_because = str(error)
+        except (websocket.WebSocketException, OSError, ProtocolError) as error:
+            self.lost_because = f"the connection broke: {error}"
+        yield protocol.end(clean=clean)
+
+    def _receive_message(self) -> bytes | None:
+        """Read one message, answering pings on the way; None at the close frame."""
+        if self._ws is None or self._sock is None:
+            raise RuntimeError("the connection is not open")
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            self._sock.allow(MAX_MESSAGE - size + _FRAME_HEADER)
+            frame = self._ws.recv_frame()
+            if frame.opcode == _CLOSE:
+                return None
+            if frame.opcode == _PING:
+                self._post(iter([(frame.data, _PONG)]))
+            elif frame.opcode != _PONG:
+                # Servers send whole messages; a proxy in between may cut them (RFC 6455, 5.4).
+                if frame.fin and not parts:
+                    return bytes(frame.data)
+                parts.append(frame.data)
+                size += len(frame.data)
+                if frame.fin:
+                    return b"".join(parts)
+
+    def write_stdin(self, data: bytes, *, end: bool) -> None:
+        """Send input in the background, then its end if `end`; returns at once.
+
+        The remote may never read it: then the writer waits until the connection is closed, and the reader does not.
+        """
+        protocol = self._opened()
+        frames = ((message, _BINARY) for message in protocol.send_stdin(data))
+        self._post(chain(frames, [(protocol.send_end_of_stdin(), _BINARY)] if end else []))
+
+    def _post(self, frames: Iterator[tuple[bytes, int]]) -> None:
+        self._outbox.put(frames)
+        if self._writer is None:
+            self._writer = Thread(target=self._write, name="kexec writer", daemon=True)
+            self._writer.start()
+
+    def _write(self) -> None:
+        while self._ws is not None and (frames := self._outbox.get()) is not None:
+            try:
+                for payload, opcode in frames:
+                    self._ws.send(payload, opcode)
+            except (websocket.WebSocketException, OSError) as error:
+                # The reader finds the same end, and tells it; input that nobody takes any more is no error of its own.
+                log.debug("writing ended: %s", error)
+                return
+
+    def abort(self) -> None:
+        """End the connection now, from any thread; what the remote command does then is not known."""
+        with self._lock:
+            self._aborted = True
+            if self._sock is not None:
+                self._sock.abort()
+
+    def close(self) -> None:
+        """Free the socket and end the writer; call it from the thread that read."""
+        if self._sock is not None:
+            self._sock.close()
+        if self._writer is not None:
+            self._outbox.put(None)
+            self._writer.join()

@@ -1,0 +1,57 @@
+"""What hands events from the thread that reads a connection to the thread that runs the cell."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+__all__ = ["Mailbox"]
+
+_Item = TypeVar("_Item")
+
+# About 60 messages of a server: enough to keep the reader busy while a notebook is being written to, and little
+# enough that a slow screen slows the remote command down instead of filling the memory.
+_CAPACITY = 2 * 1024 * 1024
+
+
+class Mailbox(Generic[_Item]):
+    """A queue bounded by bytes, taken as a batch: one hand-over between threads for all that has arrived.
+
+    Args:
+        capacity: Bytes that may wait before `put` blocks. One item always fits, however large.
+    """
+
+    def __init__(self, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
+        self._items: deque[_Item] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._condition = threading.Condition()
+
+    def put(self, item: _Item, *, size: int = 0) -> None:
+        """Add an item that stands for `size` bytes; wait while the mailbox is full. After `close` it is dropped."""
+        with self._condition:
+            while self._bytes and self._bytes + size > self._capacity and not self._closed:
+                self._condition.wait()
+            if not self._closed:
+                self._items.append(item)
+                self._bytes += size
+                self._condition.notify_all()
+
+    def take(self, timeout: float) -> list[_Item]:
+        """Take all that waits, oldest first; wait up to `timeout` seconds for the first. Empty after that."""
+        with self._condition:
+            if not self._items:
+                self._condition.wait(timeout)
+            items = list(self._items)
+            self._items.clear()
+            self._bytes = 0
+            self._condition.notify_all()
+            return items
+
+    def close(self) -> None:
+        """Let the other side go on without us: nothing that it puts from now on is kept."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()

@@ -1,0 +1,230 @@
+"""What a run gave: both channels, how it ended, and how much of that is proved."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import dataclass, field
+from enum import Enum
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from kexec_magic.cluster.targets import Target
+from kexec_magic.errors import (
+    CommandFailed,
+    CommandInterrupted,
+    CommandNotStarted,
+    CommandTimedOut,
+    ConnectionLost,
+    OutputError,
+    RunError,
+)
+from kexec_magic.execution.output import Capture
+from kexec_magic.wire.channels import Channel
+
+__all__ = ["ExecResult", "Outcome", "describe_exit"]
+
+# Lines of stderr that an error repeats; they stand above it in a notebook, but not in a scheduler's log.
+_STDERR_LINES = 5
+
+
+class Outcome(Enum):
+    """How a run ended, as far as that was proved."""
+
+    EXITED = "exited"
+    """The command ended and the server proved its exit code."""
+    START_FAILED = "start_failed"
+    """It never ran: no such command, or a container that is not running."""
+    TIMED_OUT = "timed_out"
+    """The deadline passed first."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the run first."""
+    LOST = "lost"
+    """The end, or its exit code, was never learned: the connection went away, or the server did not tell."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExecResult:
+    """The result of one run; it never changes.
+
+    Attributes:
+        target: Context, namespace, pod and container that it ran in.
+        outcome: How it ended.
+        exit_code: 0 to 255 where the server proved it, None where it was never learned.
+        complete: Whether the end was proved and every byte before it arrived.
+        reason: Why it is not a plain success, in a few words; None for an exit code of 0.
+        hint: What to do about it; None where there is nothing to advise.
+        duration: Seconds from the request to the end, connecting included.
+        ok_codes: The exit codes that count as success.
+    """
+
+    target: Target
+    outcome: Outcome
+    exit_code: int | None
+    complete: bool
+    reason: str | None
+    duration: float
+    hint: str | None = None
+    ok_codes: tuple[int, ...] = (0,)
+    capture: Capture = field(default_factory=Capture, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command ended, provably, with an exit code that counts as success."""
+        return self.outcome is Outcome.EXITED and self.exit_code in self.ok_codes
+
+    @property
+    def stdout_bytes(self) -> bytes:
+        """All that the command wrote to stdout, byte for byte."""
+        return self.capture.bytes(Channel.STDOUT)
+
+    @property
+    def stderr_bytes(self) -> bytes:
+        """All that the command wrote to stderr, byte for byte."""
+        return self.capture.bytes(Channel.STDERR)
+
+    @property
+    def stdout(self) -> str:
+        """`stdout_bytes` as text; bytes that are no UTF-8 become U+FFFD."""
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """`stderr_bytes` as text; bytes that are no UTF-8 become U+FFFD."""
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    def lines(self) -> list[str]:
+        """Give stdout as lines without their ends; only newline ends a line."""
+        text = self.stdout
+        return text.removesuffix("\n").split("\n") if text else []
+
+    def json(self) -> Any:
+        """Parse stdout as one JSON document.
+
+        Raises:
+            OutputError: If it is none, with the place where it stops being one.
+        """
+        try:
+            return json.loads(self.stdout_bytes)
+        except ValueError as error:
+            raise OutputError(
+                f"stdout of {self.target} is not JSON: {error}", hint="its text is in .stdout, and .lines() splits it"
+            ) from error
+
+    def interleaved(self) -> list[tuple[str, bytes]]:
+        """Give ('stdout' or 'stderr', bytes) pairs in the order in which the server sent them."""
+        return [(channel.name.lower(), data) for channel, data in self.capture.interleaved()]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write stdout, byte for byte, to a file that does not exist yet, and give its path.
+
+        Raises:
+            FileExistsError: If something is there already: nothing is overwritten.
+        """
+        where = Path(path)
+        with where.open("xb") as file:
+            file.write(self.stdout_bytes)
+        return where
+
+    def check(self) -> ExecResult:
+        """Give the result itself if it is `ok`.
+
+        Raises:
+            CommandFailed: Its exit code is not among `ok_codes`.
+            CommandNotStarted: It never ran.
+            CommandTimedOut: The deadline passed first.
+            ConnectionLost: Its end was never learned.
+            CommandInterrupted: The user stopped it; a KeyboardInterrupt.
+        """
+        if self.ok:
+            return self
+        message = f"{self.reason} ({self.target}, after {format_seconds(self.duration)})"
+        tail = self._last_stderr()
+        if tail:
+            message += "\nstderr: " + "\n        ".join(tail)
+        if self.outcome is Outcome.INTERRUPTED:
+            raise CommandInterrupted(message, result=self, hint=self.hint)
+        raise _ERRORS[self.outcome](message, result=self, hint=self.hint)
+
+    def _last_stderr(self) -> list[str]:
+        lines = self.stderr_bytes[-4096:].decode("utf-8", "replace").rstrip().split("\n")
+        return [printable(line)[:200] for line in lines[-_STDERR_LINES:] if line.strip()]
+
+    def summary(self) -> str:
+        """Say the result in one line, as its repr does."""
+        exited = self.outcome is Outcome.EXITED
+        head = f"exit code {self.exit_code}" if exited else self.outcome.value.replace("_", " ")
+        out, err = self.capture.size(Channel.STDOUT), self.capture.size(Channel.STDERR)
+        parts = [head, str(self.target), format_seconds(self.duration), f"stdout {format_size(out)}"]
+        if err:
+            parts.append(f"stderr {format_size(err)}")
+        if not self.complete:
+            parts.append("incomplete")
+        return " · ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<ExecResult {self.summary()}>"
+
+    def _repr_mimebundle_(self, **_kwargs: object) -> dict[str, str]:
+        """Give one line of text and the same as static HTML, everything in it escaped."""
+        colour = "#1a7f37" if self.ok else "#cf222e"
+        mark = "✔" if self.ok else "✘"
+        title = f' title="{escape(self.reason)}"' if self.reason else ""
+        html = (
+            f'<span style="font-family: var(--jp-code-font-family, monospace); font-size: 90%"{title}>'
+            f'<span style="color: {colour}; font-weight: bold">{mark}</span> {escape(self.summary())}</span>'
+        )
+        return {"text/plain": repr(self), "text/html": html}
+
+
+_ERRORS: dict[Outcome, type[RunError]] = {
+    Outcome.EXITED: CommandFailed,
+    Outcome.START_FAILED: CommandNotStarted,
+    Outcome.TIMED_OUT: CommandTimedOut,
+    Outcome.LOST: ConnectionLost,
+}
+
+
+def describe_exit(exit_code: int) -> tuple[str, str]:
+    """Say what an exit code other than 0 means by the shells' convention: a reason, and a hint."""
+    accept = f"if that is fine here, say so with --ok 0,{exit_code} (in Python ok=(0, {exit_code}))"
+    reason = f"exit code {exit_code}"
+    if exit_code == 127:
+        return f"{reason}: the shell found no such command", "`command -v NAME` in a cell tells what the container has"
+    if exit_code == 126:
+        return f"{reason}: the command cannot be executed", "`ls -l FILE` in a cell shows its permissions"
+    if 128 < exit_code <= 128 + signal.NSIG - 1:
+        number = exit_code - 128
+        try:
+            name = f" ({signal.Signals(number).name})"
+        except ValueError:
+            name = ""
+        memory = ", as happens when memory runs out" if number == signal.SIGKILL else ""
+        return f"{reason}: ended by signal {number}{name}{memory}", accept
+    return reason, accept
+
+
+def format_seconds(seconds: float) -> str:
+    """Give a span with the digits that matter: 45 ms, 1.2 s, 3 min 5 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def format_size(count: int) -> str:
+    """Give a number of bytes with the digits that matter, in powers of ten: 12 B, 3.4 kB, 20.0 MB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def printable(text: str) -> str:
+    """Replace control characters, which could rewrite what a terminal already shows, by a visible sign."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
