@@ -134,7 +134,7 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *, prog: str, usage: str, description: str, epilog: str) -> None:
         super().__init__(
             prog=prog,
-            usage=usage,
+            usage=usage.replace("%", "%%"),  # argparse formats it
             description=description,
             epilog=epilog,
             add_help=False,
