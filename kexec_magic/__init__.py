@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kexec_magic.cluster.api import Pod
+    from kexec_magic.cluster.pods import Pod
     from kexec_magic.cluster.targets import Target
     from kexec_magic.errors import (
         ApiError,
@@ -88,7 +88,7 @@ _HOMES = {
     "Cluster": "kexec_magic.execution.cluster",
     "ExecResult": "kexec_magic.execution.result",
     "Outcome": "kexec_magic.execution.result",
-    "Pod": "kexec_magic.cluster.api",
+    "Pod": "kexec_magic.cluster.pods",
     "Target": "kexec_magic.cluster.targets",
     "run": "kexec_magic.execution.cluster",
 }

@@ -157,13 +157,12 @@ class InvalidName(TargetError):
 
 
 class PodNotFound(TargetError):
-    """No pod of that `name` in `namespace`; `choices` are names like it that do exist."""
+    """No pod of that `name` in `namespace`; `choices` are names that do exist, the most similar first."""
 
     def __init__(self, name: str, *, namespace: str, choices: Sequence[str] = (), hint: str | None = None) -> None:
-        close = f"did you mean {', '.join(choices)}? " if choices else ""
+        there = f"there are {', '.join(choices)}; " if choices else ""
         super().__init__(
-            f"no pod {name!r} in namespace {namespace!r}",
-            hint=hint or f"{close}`%kpods -n {namespace}` lists what is there; another namespace is -n NAME",
+            f"no pod {name!r} in namespace {namespace!r}", hint=hint or f"{there}another namespace is -n NAME"
         )
         self.name = name
         self.namespace = namespace
@@ -206,7 +205,7 @@ class TargetAmbiguous(TargetError):
             hint = f"name one of them, as in `%%kexec {candidates[0]}`"
         else:
             message = f"selector {selector!r} matches no pod in namespace {namespace!r}"
-            hint = f"`%kpods -n {namespace}` lists the pods with their labels; another namespace is -n NAME"
+            hint = f"`kubectl get pods -n {namespace} --show-labels` lists them; another namespace is -n NAME"
         super().__init__(message, hint=hint)
         self.selector = selector
         self.namespace = namespace

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from kexec_magic.cluster.api import ClusterApi, Pod
+from kexec_magic.cluster.api import ClusterApi
 from kexec_magic.cluster.dialer import Dialer
 from kexec_magic.cluster.kubeconfig import load_access
+from kexec_magic.cluster.pods import Pod
 from kexec_magic.errors import OptionError
 from kexec_magic.execution.gate import execute
 from kexec_magic.execution.link import Link

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import websocket
 
-from kexec_magic.cluster.api import Exchange
 from kexec_magic.cluster.dialer import Dialer
+from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.refusals import refusal
 from kexec_magic.cluster.targets import Target
 from kexec_magic.errors import ClusterUnreachable, KexecError, ProtocolError
@@ -214,6 +214,7 @@ class ExecConnection:
             body,
             headers,
             server=self._dialer.server,
+            who=self._dialer.describe_credentials(),
             namespace=self._target.namespace,
             pod=self._target.pod,
             container=self._target.container,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kexec_magic.cluster.api import Exchange
+from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.wire.channels import Channel
 
 __all__ = ["CallbackListener", "Listener"]

@@ -27,7 +27,7 @@ class Capture:
         """Whether nothing arrived on either channel."""
         return not self._pieces
 
-    def bytes(self, channel: Channel) -> bytes:
+    def read(self, channel: Channel) -> bytes:
         """Give all that a channel sent."""
         if channel not in self._joined:
             self._joined[channel] = b"".join(data for origin, data in self._pieces if origin is channel)

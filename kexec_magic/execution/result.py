@@ -78,12 +78,12 @@ class ExecResult:
     @property
     def stdout_bytes(self) -> bytes:
         """All that the command wrote to stdout, byte for byte."""
-        return self.capture.bytes(Channel.STDOUT)
+        return self.capture.read(Channel.STDOUT)
 
     @property
     def stderr_bytes(self) -> bytes:
         """All that the command wrote to stderr, byte for byte."""
-        return self.capture.bytes(Channel.STDERR)
+        return self.capture.read(Channel.STDERR)
 
     @property
     def stdout(self) -> str:

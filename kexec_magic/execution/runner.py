@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from kexec_magic.cluster.api import Exchange
+from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved, Target, resolve
 from kexec_magic.errors import PodNotRunning
 from kexec_magic.execution.connection import ExecConnection

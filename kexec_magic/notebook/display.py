@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from kexec_magic.cluster.api import Exchange
+from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.execution.listener import Listener
 from kexec_magic.execution.output import IncrementalText
 from kexec_magic.wire.channels import Channel

@@ -21,11 +21,12 @@ __all__ = ["KexecMagics"]
 
 
 @magics_class
-class KexecMagics(Magics):  # type: ignore[misc]  # IPython has no types
+class KexecMagics(Magics):
     """`%%kexec`, `%kexec`, `%kuse` and `%ksandbox`."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
+        self._user_ns = shell.user_ns
         self._cells: Cells | None = None
 
     @property
@@ -34,7 +35,7 @@ class KexecMagics(Magics):  # type: ignore[misc]  # IPython has no types
         if self._cells is None:
             from kexec_magic.notebook.cells import Cells
 
-            self._cells = Cells(self.shell.user_ns)
+            self._cells = Cells(self._user_ns)
         return self._cells
 
     @no_var_expand
