@@ -17,9 +17,10 @@ from kexec_magic.errors import (
     PodNotFound,
     PodNotRunning,
     TargetAmbiguous,
+    TargetError,
 )
 
-__all__ = ["Resolved", "Target", "resolve"]
+__all__ = ["Resolved", "Target", "explained", "resolve"]
 
 # DNS-1123 subdomain and label (apimachinery util/validation): no name can add a path or a query to a URL.
 _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
@@ -120,6 +121,28 @@ def _only_match(api: ClusterApi, selector: str, namespace: str, timeout: float |
     return pods[0]
 
 
+def explained(api: ClusterApi, refused: TargetError, target: Target) -> TargetError:
+    """Give a refusal that came from an exec with what a look at the pod adds: names that exist, or its state.
+
+    A run with pod and container given begins without that look. Where it is not allowed the refusal stays as it is.
+    """
+    try:
+        match refused:
+            case PodNotFound(choices=()):
+                names = _close(api, target.namespace, target.pod, None)
+                return PodNotFound(target.pod, namespace=target.namespace, choices=names)
+            case ContainerNotFound(choices=()):
+                pod = api.get_pod(target.namespace, target.pod)
+                return ContainerNotFound(target.container, pod=target.pod, choices=pod.all_containers)
+            case PodNotRunning():
+                _check_running(api.get_pod(target.namespace, target.pod))
+    except PodNotRunning as found:
+        return found
+    except (ClusterError, PodNotFound):
+        pass  # the first refusal is what there is to say
+    return refused
+
+
 def _close(api: ClusterApi, namespace: str, name: str, timeout: float | None) -> list[str]:
     """Give the names most like one that is not there; none where they may not be listed."""
     try:
@@ -132,14 +155,20 @@ def _close(api: ClusterApi, namespace: str, name: str, timeout: float | None) ->
 def _in_pod(pod: Pod, *, context: str, container: str | None) -> Resolved:
     if container is not None and container not in pod.all_containers:
         raise ContainerNotFound(container, pod=pod.name, choices=pod.all_containers)
-    # kubectl looks at the phase before an exec too: the server does not (kubectl cmd/exec/exec.go).
-    if pod.phase in ("Pending", "Succeeded", "Failed"):
-        advice = {
-            "Pending": f"`kubectl describe pod {pod.name} -n {pod.namespace}` tells what it waits for; nothing ran",
-        }.get(pod.phase, f"`kubectl logs {pod.name} -n {pod.namespace}` shows what it said; nothing ran")
-        raise PodNotRunning(pod.name, phase=pod.phase, detail=pod.detail, hint=advice)
+    _check_running(pod)
     chosen, note = (container, None) if container is not None else _default_container(pod)
     return Resolved(Target(context, pod.namespace, pod.name, chosen), note)
+
+
+def _check_running(pod: Pod) -> None:
+    """Look at the phase as kubectl does before an exec: the server does not (kubectl cmd/exec/exec.go)."""
+    if pod.phase not in ("Pending", "Succeeded", "Failed"):
+        return
+    if pod.phase == "Pending":
+        advice = f"`kubectl describe pod {pod.name} -n {pod.namespace}` tells what it waits for; nothing ran"
+    else:
+        advice = f"`kubectl logs {pod.name} -n {pod.namespace}` shows what it said; nothing ran"
+    raise PodNotRunning(pod.name, phase=pod.phase, detail=pod.detail, hint=advice)
 
 
 def _default_container(pod: Pod) -> tuple[str, str | None]:

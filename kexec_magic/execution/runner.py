@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from kexec_magic.cluster.exchanges import Exchange
-from kexec_magic.cluster.targets import Resolved, Target, resolve
-from kexec_magic.errors import PodNotRunning
+from kexec_magic.cluster.targets import Resolved, Target, explained, resolve
+from kexec_magic.errors import PodNotRunning, TargetError
 from kexec_magic.execution.connection import ExecConnection
 from kexec_magic.execution.interrupts import interrupts_held
 from kexec_magic.execution.link import Link
@@ -173,7 +173,10 @@ class _Run:
             if self._given_up:
                 return
             self._connection = connection
-        attempt = connection.open(link.plan(request.command, request.stdin))
+        try:
+            attempt = connection.open(link.plan(request.command, request.stdin))
+        except TargetError as refused:
+            raise explained(api, refused, resolved.target) from None
         link.remember(attempt, connection.subprotocol)
         if attempt.command.stdin and request.stdin:
             connection.write_stdin(request.stdin, end=connection.subprotocol.has_half_close)
