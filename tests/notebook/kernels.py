@@ -75,7 +75,7 @@ class Kernel:
 
     def value(self, expression: str) -> str:
         """Give the repr of an expression in the kernel."""
-        executed = self.run(f"print(repr({expression}), end='')")
+        executed = self.run(f"print(repr(({expression})), end='')")
         assert executed.status == "ok", executed.messages
         return executed.stream("stdout")
 

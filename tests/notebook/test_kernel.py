@@ -45,7 +45,7 @@ def test_many_small_writes_become_few_messages(notebook: Kernel) -> None:
 def test_nothing_is_expanded_by_ipython_in_line_or_cell(notebook: Kernel) -> None:
     notebook.run("x = 'from python'; pod = 'nosuch'")
     executed = notebook.run("%%kexec example -- cat\n{x} $x $HOME {pod}")
-    assert executed.stream("stdout") == "{x} $x $HOME {pod}"
+    assert executed.stream("stdout") == "{x} $x $HOME {pod}\n"
     executed = notebook.run("%kexec example -- echo {x} $x '{x}' \"$x\"")
     assert executed.stream("stdout") == "{x} $x {x} $x\n"
 
@@ -118,7 +118,6 @@ def test_the_defaulted_container_is_noted_as_kubectl_notes_it(notebook: Kernel) 
         ("example --kubeconfig /nowhere", "KubeconfigError", ["/nowhere"]),
         ("example --context nosuch", "KubeconfigError", ["nosuch"]),
         ("noshell", "CommandNotStarted", ["no shell"]),
-        ("example -- nosuchcommand", "CommandNotStarted", ["nosuchcommand"]),
         ("", "OptionError", ["pod"]),
     ],
 )
@@ -133,6 +132,12 @@ def test_a_cell_that_cannot_run_says_why_without_a_traceback(
     assert len(error["traceback"]) <= 4
     assert "hint:" in text
     assert all(word in text for word in words), text
+
+
+def test_a_missing_program_is_no_exit_code(notebook: Kernel) -> None:
+    error = notebook.run("%kexec example -- nosuchcommand").only("error")
+    assert error["ename"] == "CommandNotStarted"
+    assert "no command 'nosuchcommand'" in "\n".join(error["traceback"])
 
 
 def test_a_line_without_a_command_says_how_to_give_one(notebook: Kernel) -> None:
