@@ -65,7 +65,7 @@ class Entry:
         encoded = self.text(f"{name}-data")
         if encoded:
             try:
-                return base64.b64decode(encoded, validate=False).decode("ascii")
+                return base64.b64decode("".join(encoded.split()), validate=True).decode("ascii")
             except (binascii.Error, UnicodeDecodeError):
                 raise self.error(f"{name}-data is not base64 of PEM text", hint="copy the entry again") from None
         path = self.file(name)
