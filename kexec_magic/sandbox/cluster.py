@@ -1,0 +1,68 @@
+"""What the server knows: its pods and their containers, the faults that are due, and every request that came."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kexec_magic.sandbox.containers import Container
+from kexec_magic.sandbox.faults import Fault
+from kexec_magic.sandbox.pods import Pod, make_pods
+
+__all__ = ["Cluster", "RecordedRequest", "Rule"]
+
+
+class RecordedRequest(NamedTuple):
+    """One request that the server has seen; `user` is None where its credentials were bad."""
+
+    method: str
+    path: str
+    subprotocols: list[str]
+    user: str | None
+
+
+@dataclass(slots=True)
+class Rule:
+    """Faults, what they apply to, and how often still (None: always)."""
+
+    applies: Callable[..., bool]
+    faults: tuple[Fault, ...]
+    times: int | None = None
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What the request handlers share: the pods, their containers, the faults and the record."""
+
+    old_server: bool
+    pods: list[Pod] = field(default_factory=make_pods)
+    containers: dict[tuple[str, str, str], Container] = field(default_factory=dict)
+    exec_rules: list[Rule] = field(default_factory=list)
+    request_rules: list[Rule] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def find(self, namespace: str, name: str) -> Pod | None:
+        """Give the pod of that name."""
+        return next((pod for pod in self.pods if (pod.namespace, pod.name) == (namespace, name)), None)
+
+    def exec_faults(self, argv: list[str]) -> list[Fault]:
+        """Take the faults that are due for an exec."""
+        return self._take(self.exec_rules, argv)
+
+    def request_faults(self, method: str, path: str) -> list[Fault]:
+        """Take the faults that are due for any request."""
+        return self._take(self.request_rules, method, path)
+
+    def _take(self, rules: list[Rule], *subject: object) -> list[Fault]:
+        taken: list[Fault] = []
+        with self.lock:
+            for rule in rules:
+                if rule.times != 0 and rule.applies(*subject):
+                    rule.times = rule.times - 1 if rule.times is not None else None
+                    taken += [fault.for_one_exec() for fault in rule.faults]
+        return taken

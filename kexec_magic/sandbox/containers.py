@@ -1,0 +1,265 @@
+"""The containers' processes as the server sees them: start a command, get its pipes, learn how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kexec_magic.sandbox import roots
+from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
+
+__all__ = ["Container", "Ended", "Isolation", "Node", "Process"]
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from kexec_magic.sandbox.node import main; main(int(sys.argv[1]))"
+_GRACE = 5.0  # seconds for the containers to end before their node is killed
+# A pipe of this size lets a busy command write on while the server encrypts what came before; Linux allows 1 MiB.
+_PIPE_SIZE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What keeps the pods' commands away from the machine."""
+
+    isolated: bool
+    reason: str = ""
+    """Why not, if not."""
+    user_namespace: bool = False
+
+    def describe(self) -> str:
+        """Say in one sentence what a command in a pod can reach."""
+        if self.isolated:
+            own = (
+                "user, root, process and mount namespace"
+                if self.user_namespace
+                else "root, process and mount namespace"
+            )
+            return f"each container has a {own} of its own; the network is this machine's."
+        return (
+            "commands run on this machine as you, in the pod's folder, with nothing to hold them there"
+            f" ({self.reason})."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: an exit code, or the runtime's reason why it never started."""
+
+    exit_code: int | None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Process:
+    """One command. The descriptors do not block, and are the caller's to close.
+
+    `stdin` is None where none was asked for; `outputs` maps channel numbers to descriptors. With a tty all are the same.
+    """
+
+    exec_socket: socket.socket
+    stdin: int | None = None
+    outputs: dict[int, int] = field(default_factory=dict)
+    tty: bool = False
+
+    def resize(self, width: int, height: int) -> None:
+        """Tell a tty its size in characters."""
+        if self.tty and self.outputs:
+            fcntl.ioctl(self.outputs[1], termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    async def wait(self) -> Ended:
+        """Wait until the command has ended, or never started."""
+        try:
+            content, _ = await _receive(self.exec_socket)
+        except (EOFError, ConnectionError):
+            return Ended(None, "the container's launcher has ended")
+        finally:
+            self.exec_socket.close()
+        return Ended(content["exit"]) if "exit" in content else Ended(None, content["error"])
+
+
+class Container:
+    """One container of one pod: started with its first command, ended with the node."""
+
+    def __init__(self, node: Node, spec: dict[str, Any]) -> None:
+        self._node, self.spec = node, spec
+        self._control: socket.socket | None = None
+        self._ready: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it, if nobody has.
+
+        Raises:
+            OSError: If the kernel refuses; later calls raise the same.
+        """
+        if self._ready is None:
+            self._ready = asyncio.ensure_future(self._start())
+        await asyncio.shield(self._ready)
+
+    async def run(self, argv: list[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool) -> Process:
+        """Start a command.
+
+        Returns:
+            The process. That there is no such program is told by its `wait`.
+
+        Raises:
+            OSError: If the container cannot be started.
+        """
+        await self.start()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        process = Process(ours, tty=tty)
+        given = [theirs.fileno()]
+        opened: list[int] = []
+        if not tty:
+            for number, wanted in enumerate((stdin, stdout, stderr)):
+                near, far = _pipe(number, wanted)
+                opened.append(far)
+                if near is not None and number == 0:
+                    process.stdin = near
+                elif near is not None:
+                    process.outputs[number] = near
+        try:
+            send_parcel(self._control, {}, (*given, *opened))
+        except ConnectionError as exc:
+            raise OSError("the container is gone") from exc
+        finally:
+            theirs.close()
+            for descriptor in opened:
+                os.close(descriptor)
+        await _send(ours, {"argv": argv, "tty": tty, "env": self._environment(tty=tty)})
+        if tty:
+            _, (terminal,) = await _receive(ours)
+            os.set_blocking(terminal, False)
+            process.stdin, process.outputs = terminal, {1: terminal}
+        return process
+
+    def kill(self) -> None:
+        """End every process in it with SIGKILL."""
+        if self._control is not None:
+            send_parcel(self._control, {"kill": True})
+
+    def close(self) -> None:
+        """End every process in it and its launcher."""
+        if self._control is not None:
+            self._control.close()
+
+    async def _start(self) -> None:
+        Path(self.spec["folder"]).mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._control = self._node.launch(self.spec)
+        content, _ = await _receive(self._control)
+        if "error" in content:
+            raise OSError(content["error"])
+
+    def _environment(self, *, tty: bool) -> dict[str, str]:
+        spec = self.spec
+        found = {
+            "PATH": roots.search_path(spec),
+            "HOSTNAME": spec["pod"],
+            "HOME": "/root" if spec["isolated"] else spec["folder"],
+            "KUBERNETES_SERVICE_HOST": "10.96.0.1",
+            "KUBERNETES_SERVICE_PORT": "443",
+        }
+        return found | {"TERM": "xterm"} if tty else found
+
+
+class Node:
+    """The process that runs all containers, and the folder they live in."""
+
+    def __init__(self, folder: Path, *, isolate: bool) -> None:
+        self.folder = folder
+        self.isolation = Isolation(isolate, "it was asked for", os.geteuid() != 0)
+        busybox = roots.find_static_busybox()
+        self._common: dict[str, Any] = {
+            "busybox": str(busybox) if busybox else None,
+            "applets": roots.busybox_applets(busybox) if busybox else [],
+        }
+        self._containers: list[Container] = []
+        control, theirs = socket.socketpair()
+        self._control = control
+        package = Path(__file__).parents[2]
+        # -I: neither the user's environment nor the current folder decides what is imported.
+        command = [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(package)]
+        self._program = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/")
+        theirs.close()
+
+    def container(self, pod: str, name: str, image: str) -> Container:
+        """Describe a container; it starts with its first command."""
+        # Unlike a name made of theirs, this one cannot clash and says nothing in a process list.
+        folder = tempfile.mkdtemp(prefix=f"{pod}-", dir=self.folder)
+        spec = {"pod": pod, "container": name, "image": image, "isolated": self.isolation.isolated, "folder": folder}
+        container = Container(self, spec | self._common)
+        self._containers.append(container)
+        return container
+
+    async def probe(self) -> None:
+        """Find out whether this kernel isolates; if not, `isolation` says why from now on."""
+        if not self.isolation.isolated:
+            return
+        if sys.platform != "linux":
+            self.isolation = Isolation(False, "only Linux has the namespaces for it")
+            return
+        trial = self.container("probe", "main", "busybox")
+        try:
+            await trial.start()
+        except OSError as exc:
+            self.isolation = Isolation(False, f"the kernel refuses: {exc}")
+        trial.close()
+
+    def launch(self, spec: dict[str, Any]) -> socket.socket:
+        """Have the node fork a launcher; give the socket to talk to it."""
+        ours, theirs = socket.socketpair()
+        send_parcel(self._control, spec, (theirs.fileno(),))
+        theirs.close()
+        return ours
+
+    def close(self) -> None:
+        """End all containers and wait until their processes are gone."""
+        for container in self._containers:
+            container.close()
+        self._control.close()
+        try:
+            self._program.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+
+
+def _pipe(number: int, wanted: bool) -> tuple[int | None, int]:
+    """Make the pipe of a standard stream: our end, if it is wanted, and the command's."""
+    if not wanted:
+        return None, os.open(os.devnull, os.O_RDWR)
+    reading, writing = os.pipe()
+    near, far = (writing, reading) if number == 0 else (reading, writing)
+    os.set_blocking(near, False)
+    if number and hasattr(fcntl, "F_SETPIPE_SZ"):
+        try:
+            fcntl.fcntl(near, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        except PermissionError:
+            pass  # the user's pipes are at their limit (pipe(7)): the default of 64 KiB only costs speed
+    return near, far
+
+
+async def _receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Wait for a parcel without blocking the loop. It is short: once it has begun, the rest is there."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(sock)
+    return receive_parcel(sock)
+
+
+async def _send(sock: socket.socket, content: dict[str, Any]) -> None:
+    """Send a parcel that may be larger than the socket's buffer (argv) while the launcher reads it."""
+    await asyncio.get_running_loop().run_in_executor(None, send_parcel, sock, content)

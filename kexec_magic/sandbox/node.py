@@ -1,0 +1,269 @@
+"""The program that runs the containers: a process apart, which forks one launcher a container, which forks the commands.
+
+A forked Python costs a millisecond, `nsenter` beside `unshare` several. The launcher stays outside the container's process
+namespace while its children are inside, as with a real runtime: a command's parent is process 0 there.
+It ends, with all that runs in the container, when its socket is closed: that is, also when the server was killed.
+
+This program runs without the server's memory, environment and descriptors: none of them can reach a pod.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import sys
+import termios
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kexec_magic.sandbox import namespaces, roots
+from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
+
+__all__ = ["main"]
+
+# What process 1 of a pod does, as in a real cluster's demonstration pods: nothing, for as long as it may.
+_IDLE = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["sleep", "2147483647"]}
+# Where the kernel names an error as Go does, but for the capital letter.
+_EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
+
+
+def main(descriptor: int) -> NoReturn:
+    """Fork a launcher for every container that the server names on this socket, until the server is gone."""
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    # An interrupt typed in the server's terminal is the server's matter: it closes the socket when it is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        try:
+            spec, (launcher,) = receive_parcel(control)
+        except EOFError:
+            _wait_for_children()
+            os._exit(0)
+        if os.fork() == 0:
+            control.close()
+            _launch(spec, socket.socket(fileno=launcher))
+        os.close(launcher)
+
+
+def _wait_for_children() -> None:
+    """Stay until every launcher has cleaned up: they are killed when this process ends."""
+    try:
+        os.wait()
+    except ChildProcessError:
+        pass  # with SIGCHLD ignored this is how wait(2) says that all are gone
+
+
+def _launch(spec: dict[str, Any], control: socket.socket) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    namespaces.die_with_parent(signal.SIGKILL)
+    try:
+        init = _start_isolated(spec) if spec["isolated"] else _start_plain(spec)
+    except OSError as exc:
+        send_parcel(control, {"error": str(exc)})
+        os._exit(1)
+    send_parcel(control, {"ready": True})
+    _Launcher(spec, control, init).serve()
+
+
+def _start_isolated(spec: dict[str, Any]) -> int:
+    """Build the container and start its process 1; give that process's id on the machine."""
+    namespaces.enter_new_namespaces(spec["pod"])
+    roots.populate_root(spec)
+    namespaces.pivot_root(Path(spec["folder"]))
+    reading, writing = os.pipe()
+    init = os.fork()
+    if init == 0:
+        try:
+            namespaces.die_with_parent(signal.SIGKILL)
+            roots.protect_proc()
+            namespaces.drop_capabilities()
+            # Nothing of the server's terminal, and nothing but /dev/null to read.
+            null = os.open("/dev/null", os.O_RDWR)
+            for number in range(3):
+                os.dup2(null, number)
+            os.setsid()
+            argv = _IDLE["tools" if spec["image"] == "busybox" and not spec["busybox"] else spec["image"]]
+            _execute(argv, {"PATH": roots.search_path(spec)})
+        except BaseException as exc:
+            os.write(writing, str(exc).encode())
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        problem = pipe.read().decode()
+    if problem:
+        raise OSError(problem)
+    namespaces.drop_capabilities()
+    return init
+
+
+def _start_plain(spec: dict[str, Any]) -> int:
+    """Prepare the folder of a container that nothing isolates. No process stands for it: 0."""
+    roots.populate_folder(spec)
+    os.chdir(spec["folder"])
+    # Without a process namespace this is how a command's orphans are found again.
+    namespaces.make_subreaper()
+    return 0
+
+
+class _Launcher:
+    """Starts the commands of one container and tells how they ended."""
+
+    def __init__(self, spec: dict[str, Any], control: socket.socket, init: int) -> None:
+        self._spec, self._control, self._init = spec, control, init
+        self._running: dict[int, socket.socket] = {}
+
+    def serve(self) -> NoReturn:
+        woken, waker = os.pipe()
+        for descriptor in (woken, waker):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            ready, _, _ = select.select([self._control, woken], [], [])
+            if woken in ready:
+                os.read(woken, 4096)
+                self._reap()
+            if self._control in ready:
+                try:
+                    content, descriptors = receive_parcel(self._control)
+                except (EOFError, ConnectionError):
+                    self._end_all()
+                    os._exit(0)
+                if content.get("kill"):
+                    self._end_all()
+                else:
+                    self._start(descriptors)
+
+    def _start(self, descriptors: list[int]) -> None:
+        exec_socket = socket.socket(fileno=descriptors[0])
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            _run(self._spec, exec_socket, descriptors[1:])
+        for descriptor in descriptors[1:]:
+            os.close(descriptor)
+        self._running[pid] = exec_socket
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            exec_socket = self._running.pop(pid, None)
+            if exec_socket is None:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            try:
+                # 128 + n is the convention of shells, which runtimes follow.
+                send_parcel(exec_socket, {"exit": code if code >= 0 else 128 - code})
+            except ConnectionError:
+                pass  # the server no longer asks
+            exec_socket.close()
+
+    def _end_all(self) -> None:
+        """Kill everything in the container. Process 1 takes its namespace along."""
+        if self._init:
+            os.kill(self._init, signal.SIGKILL)
+            return
+        while children := _children():
+            for pid in children:
+                os.kill(pid, signal.SIGKILL)
+            # Their children become ours as they go: until none is left.
+            for pid in children:
+                try:
+                    os.waitpid(pid, 0)
+                except ChildProcessError:
+                    pass  # reaped meanwhile
+
+
+def _children() -> list[int]:
+    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def _run(spec: dict[str, Any], exec_socket: socket.socket, descriptors: list[int]) -> NoReturn:
+    """Become the command that the exec's socket names."""
+    try:
+        request, _ = receive_parcel(exec_socket)
+        os.setsid()
+        if request["tty"]:
+            master, slave = os.openpty()
+            send_parcel(exec_socket, {"tty": True}, (master,))
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            descriptors = [slave, slave, slave]
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+        try:
+            _execute(request["argv"], request["env"])
+        except LookupError as exc:
+            send_parcel(exec_socket, {"error": exc.args[0]})
+    except BaseException as exc:
+        # A bug of ours or a broken socket: say so instead of running on as a second launcher.
+        os.write(2, f"sandbox: {exc!r}\n".encode())
+    os._exit(1)
+
+
+def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
+    """Replace this process by a command, with the words of runc 1.1 where that fails.
+
+    Raises:
+        LookupError: If there is no such program; its text is what the runtime reports.
+    """
+    if not argv:
+        raise LookupError("exec failed: args must not be empty")
+    path = _look_up(argv[0], environment["PATH"])
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
+        # Python, and we, ignore them; a command must not inherit that.
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)
+    # A pod does not leave core files.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    try:
+        os.execve(path, argv, environment)
+    except OSError as exc:
+        # runc has found the program and is past reporting: it writes to the command's stderr and exits with 1.
+        os.write(2, f"exec {path}: {_describe(exc)}\n".encode(errors="surrogateescape"))
+        os._exit(1)
+
+
+def _look_up(name: str, search_path: str) -> str:
+    """Find a program as Go's exec.LookPath does."""
+    failed = f'exec failed: unable to start container process: exec: "{name}": '
+    if "/" in name:
+        if not os.path.exists(name):
+            raise LookupError(f"{failed}stat {name}: no such file or directory")
+        if not _is_program(name):
+            raise LookupError(f"{failed}permission denied")
+        return name
+    for folder in search_path.split(":"):
+        if _is_program(candidate := f"{folder}/{name}"):
+            return candidate
+    raise LookupError(f"{failed}executable file not found in $PATH")
+
+
+def _is_program(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and bool(mode & _EXECUTABLE)
+
+
+def _describe(error: OSError) -> str:
+    number = error.errno or errno.EIO
+    return os.strerror(number)[0].lower() + os.strerror(number)[1:]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

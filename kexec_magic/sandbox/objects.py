@@ -1,0 +1,133 @@
+"""What the API serves besides pods, and where: namespaces, the node, and the workloads that own or select the pods."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from kexec_magic.sandbox.pods import NODE, Pod, metadata
+
+__all__ = ["RESOURCES", "Resource", "list_objects"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object and its place in the API."""
+
+    kind: str
+    plural: str
+    group: str = ""
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/v1" if self.group else "v1"
+
+    @property
+    def qualified(self) -> str:
+        """Its name in messages: `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+RESOURCES = {
+    (found.group, found.plural): found
+    for found in (
+        Resource("Pod", "pods", short=("po",)),
+        Resource("Namespace", "namespaces", namespaced=False, short=("ns",)),
+        Resource("Node", "nodes", namespaced=False, short=("no",)),
+        Resource("Service", "services", short=("svc",)),
+        Resource("Event", "events", short=("ev",)),
+        Resource("Deployment", "deployments", "apps", short=("deploy",)),
+        Resource("ReplicaSet", "replicasets", "apps", short=("rs",)),
+        Resource("StatefulSet", "statefulsets", "apps", short=("sts",)),
+        Resource("DaemonSet", "daemonsets", "apps", short=("ds",)),
+        Resource("Job", "jobs", "batch"),
+    )
+}
+
+
+def list_objects(resource: Resource, pods: list[Pod]) -> list[dict[str, Any]]:
+    """Give all objects of a kind, in a server's order: by namespace, then by name."""
+    maker = _MAKERS.get(resource.kind)
+    found = maker(pods) if maker else []
+    return sorted(found, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))
+
+
+def _pods(pods: list[Pod]) -> list[dict[str, Any]]:
+    return [pod.manifest() for pod in pods]
+
+
+def _namespaces(pods: list[Pod]) -> list[dict[str, Any]]:
+    names = sorted({pod.namespace for pod in pods} | {"default", "shop", "kube-system"})
+    body = {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
+    labels = {name: {"kubernetes.io/metadata.name": name} for name in names}
+    return [_object("Namespace", "v1", name, "", pods, labels[name]) | body for name in names]
+
+
+def _nodes(pods: list[Pod]) -> list[dict[str, Any]]:
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    status = {"conditions": [ready], "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux"}}
+    return [_object("Node", "v1", NODE, "", pods) | {"spec": {}, "status": status}]
+
+
+def _services(pods: list[Pod]) -> list[dict[str, Any]]:
+    def service(name: str, namespace: str, selector: dict[str, str], port: int) -> dict[str, Any]:
+        ports = [{"protocol": "TCP", "port": port, "targetPort": port}]
+        spec = {"selector": selector, "ports": ports, "clusterIP": "10.96.0.10", "type": "ClusterIP"}
+        return _object("Service", "v1", name, namespace, pods) | {"spec": spec, "status": {"loadBalancer": {}}}
+
+    return [service("web", "default", {"app": "web"}, 80), service("api", "shop", {"app": "api"}, 8080)]
+
+
+def _deployments(pods: list[Pod]) -> list[dict[str, Any]]:
+    return [_workload("Deployment", "web", "default", {"app": "web"}, pods)]
+
+
+def _replica_sets(pods: list[Pod]) -> list[dict[str, Any]]:
+    owner = _deployments(pods)[0]["metadata"]
+    found = _workload("ReplicaSet", "web-6d4b9c7f8", "default", {"app": "web"}, pods)
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner["name"], "uid": owner["uid"]}
+    found["metadata"]["ownerReferences"] = [reference | {"controller": True, "blockOwnerDeletion": True}]
+    return [found]
+
+
+def _stateful_sets(pods: list[Pod]) -> list[dict[str, Any]]:
+    return [_workload("StatefulSet", "api", "shop", {"app": "api"}, pods)]
+
+
+_MAKERS = {
+    "Pod": _pods,
+    "Namespace": _namespaces,
+    "Node": _nodes,
+    "Service": _services,
+    "Deployment": _deployments,
+    "ReplicaSet": _replica_sets,
+    "StatefulSet": _stateful_sets,
+}
+
+
+def _workload(kind: str, name: str, namespace: str, labels: dict[str, str], pods: list[Pod]) -> dict[str, Any]:
+    count = sum(pod.namespace == namespace and labels.items() <= pod.labels.items() for pod in pods)
+    container = {"name": "main", "image": "docker.io/library/busybox:local", "command": ["tail", "-f", "/dev/null"]}
+    spec = {
+        "replicas": count,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+    }
+    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), count)
+    found = _object(kind, "apps/v1", name, namespace, pods, labels)
+    return found | {"spec": spec, "status": {"observedGeneration": 1, **counts}}
+
+
+def _object(
+    kind: str, api_version: str, name: str, namespace: str, pods: list[Pod], labels: dict[str, str] | None = None
+) -> dict[str, Any]:
+    # Made anew for every request, it must be the same object each time; the pods' references name its uid.
+    uid = next(
+        (pod.owner["uid"] for pod in pods if pod.owner and (pod.owner["kind"], pod.owner["name"]) == (kind, name)),
+        str(uuid.uuid5(uuid.UUID(pods[0].uid), f"{kind}/{namespace}/{name}")),
+    )
+    meta = metadata(name, namespace, labels or {}, uid, pods[0].created)
+    return {"kind": kind, "apiVersion": api_version, "metadata": meta}

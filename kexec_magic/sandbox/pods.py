@@ -1,0 +1,183 @@
+"""The sandbox's pods: those of the project's test cluster, and a second namespace."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["NODE", "Pod", "make_pods", "metadata"]
+
+NODE = "localhost"
+_HOST_IP = "127.0.0.1"
+# Image name to what a container of it holds (roots.py).
+_IMAGES = {
+    "busybox": "docker.io/library/busybox:local",
+    "tools": "docker.io/library/tools:local",
+    "noshell": "docker.io/library/noshell:local",
+}
+
+
+@dataclass(slots=True)
+class Pod:
+    """One pod and what the API says about it."""
+
+    name: str
+    namespace: str = "default"
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    containers: tuple[str, ...] = ("main",)
+    image: str = "busybox"
+    phase: str = "Running"
+    owner: dict[str, Any] | None = None
+    address: str = ""
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created: str = field(default_factory=lambda: _timestamp())
+    container_ids: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.container_ids = {name: secrets.token_hex(32) for name in self.containers}
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.phase != "Pending"
+
+    @property
+    def is_running(self) -> bool:
+        return self.phase == "Running"
+
+    def manifest(self) -> dict[str, Any]:
+        """Give the v1 Pod."""
+        meta = metadata(self.name, self.namespace, self.labels, self.uid, self.created)
+        if self.annotations:
+            meta["annotations"] = dict(self.annotations)
+        if self.owner:
+            meta["ownerReferences"] = [self.owner]
+        spec: dict[str, Any] = {
+            "containers": [self._container(name) for name in self.containers],
+            "restartPolicy": "Always" if self.phase != "Succeeded" else "Never",
+            "terminationGracePeriodSeconds": 1,
+            "dnsPolicy": "ClusterFirst",
+            "schedulerName": "default-scheduler",
+            "enableServiceLinks": True,
+            "priority": 0,
+            "securityContext": {},
+        }
+        if self.is_scheduled:
+            spec["nodeName"] = NODE
+        else:
+            spec["nodeSelector"] = {"nowhere": "true"}
+        return {"kind": "Pod", "apiVersion": "v1", "metadata": meta, "spec": spec, "status": self._status()}
+
+    def _container(self, name: str) -> dict[str, Any]:
+        command = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["/bin/sleep"]}
+        return {
+            "name": name,
+            "image": _IMAGES[self.image],
+            "command": ["true"] if self.phase == "Succeeded" else command[self.image],
+            "resources": {},
+            "terminationMessagePath": "/dev/termination-log",
+            "terminationMessagePolicy": "File",
+            "imagePullPolicy": "Never",
+        }
+
+    def _status(self) -> dict[str, Any]:
+        if not self.is_scheduled:
+            unscheduled = {
+                "type": "PodScheduled",
+                "status": "False",
+                "lastProbeTime": None,
+                "lastTransitionTime": self.created,
+                "reason": "Unschedulable",
+                "message": "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            }
+            return {"phase": self.phase, "conditions": [unscheduled], "qosClass": "BestEffort"}
+        ready = "True" if self.is_running else "False"
+        conditions = {"Initialized": "True", "Ready": ready, "ContainersReady": ready, "PodScheduled": "True"}
+        return {
+            "phase": self.phase,
+            "conditions": [self._condition(kind, value) for kind, value in conditions.items()],
+            "hostIP": _HOST_IP,
+            "podIP": self.address,
+            "podIPs": [{"ip": self.address}],
+            "startTime": self.created,
+            "containerStatuses": [self._container_status(name) for name in self.containers],
+            "qosClass": "BestEffort",
+        }
+
+    def _condition(self, kind: str, value: str) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "type": kind,
+            "status": value,
+            "lastProbeTime": None,
+            "lastTransitionTime": self.created,
+        }
+        if value == "False":
+            found["reason"] = "PodCompleted"
+        return found
+
+    def _container_status(self, name: str) -> dict[str, Any]:
+        identity = f"containerd://{self.container_ids[name]}"
+        state: dict[str, Any] = {"running": {"startedAt": self.created}}
+        if not self.is_running:
+            ended = {"exitCode": 0, "reason": "Completed", "startedAt": self.created, "finishedAt": self.created}
+            state = {"terminated": {**ended, "containerID": identity}}
+        return {
+            "name": name,
+            "state": state,
+            "lastState": {},
+            "ready": self.is_running,
+            "restartCount": 0,
+            "image": _IMAGES[self.image],
+            "imageID": f"sha256:{uuid.uuid5(uuid.NAMESPACE_DNS, self.image).hex * 2}",
+            "containerID": identity,
+            "started": self.is_running,
+        }
+
+
+def make_pods() -> list[Pod]:
+    """Give the pods that every sandbox has, in the order in which a server lists them."""
+    default_container = {"kubectl.kubernetes.io/default-container": "side"}
+    web = _owner("ReplicaSet", "web-6d4b9c7f8")
+    api = _owner("StatefulSet", "api")
+    pods = [
+        Pod("done", labels={"app": "done"}, phase="Succeeded"),
+        Pod("example", labels={"app": "example"}),
+        Pod("multi", labels={"app": "multi"}, annotations=default_container, containers=("main", "side")),
+        Pod("noshell", labels={"app": "noshell"}, image="noshell"),
+        Pod("pending", labels={"app": "pending"}, phase="Pending"),
+        Pod("tools", labels={"app": "tools"}, image="tools"),
+        *(Pod(f"web-{number}", labels={"app": "web"}, owner=web) for number in range(1, 5)),
+        *(_member("api", number, api) for number in range(2)),
+        Pod("db-0", "shop", labels={"app": "db", "tier": "data"}),
+    ]
+    for number, pod in enumerate(pods, start=10):
+        pod.address = f"10.244.0.{number}"
+    return pods
+
+
+def metadata(name: str, namespace: str, labels: dict[str, str], uid: str, created: str) -> dict[str, Any]:
+    """Give an object's metadata; without a namespace for what has none."""
+    found: dict[str, Any] = {"name": name}
+    if namespace:
+        found["namespace"] = namespace
+    found |= {"uid": uid, "resourceVersion": "1", "creationTimestamp": created}
+    if labels:
+        found["labels"] = dict(labels)
+    return found
+
+
+def _member(name: str, number: int, owner: dict[str, Any]) -> Pod:
+    labels = {"app": name, "tier": "backend", "statefulset.kubernetes.io/pod-name": f"{name}-{number}"}
+    return Pod(f"{name}-{number}", "shop", labels=labels, owner=owner)
+
+
+def _owner(kind: str, name: str) -> dict[str, Any]:
+    reference = {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": str(uuid.uuid4())}
+    return reference | {"controller": True, "blockOwnerDeletion": True}
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,181 @@
+"""What a container finds below `/`: busybox alone, the machine's tools, or three programs and no shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from kexec_magic.sandbox import namespaces
+
+__all__ = ["busybox_applets", "find_static_busybox", "populate_folder", "populate_root", "search_path"]
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_MACHINE_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_NO_SHELL = ("echo", "cat", "sleep")
+_ELF_INTERPRETER = 3  # PT_INTERP of elf.h: a program that has one is not static
+# A container's root writes below /proc as the machine's root would: runc hides the same.
+_READ_ONLY_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_BUSYBOX_PATH = "/bin:/usr/bin:/sbin:/usr/sbin"
+_MACHINE_PATH = "/usr/bin:/usr/sbin:/bin:/sbin"
+# Pods write to memory; one that fills it must not take the machine along.
+_MAX_ROOT = "size=1g,mode=0755"
+
+
+def find_static_busybox() -> Path | None:
+    """Give the machine's busybox if it runs without any library; None if there is no such one."""
+    found = shutil.which("busybox", path=os.defpath + ":/sbin:/usr/sbin:/usr/local/bin")
+    if found is None:
+        return None
+    path = Path(found).resolve()
+    with path.open("rb") as file:
+        content = file.read(4096)
+    if content[:5] != b"\x7fELF\x02":
+        return None
+    offset, size = int.from_bytes(content[32:40], "little"), int.from_bytes(content[54:56], "little")
+    count = int.from_bytes(content[56:58], "little")
+    kinds = [int.from_bytes(content[offset + n * size :][:4], "little") for n in range(count)]
+    return None if _ELF_INTERPRETER in kinds else path
+
+
+def busybox_applets(busybox: Path) -> list[str]:
+    """Ask a busybox which commands it has."""
+    listing = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=10)
+    return listing.stdout.split()
+
+
+def search_path(spec: dict[str, Any]) -> str:
+    """Give the PATH of a container's commands."""
+    if not spec["isolated"]:
+        own = f"{spec['folder']}/bin"
+        return own if spec["busybox"] and spec["image"] != "tools" else f"{own}:{_MACHINE_PATH}"
+    if spec["busybox"] and spec["image"] != "tools":
+        return _BUSYBOX_PATH
+    python = _own_python()
+    return f"{_MACHINE_PATH}:{python}/bin" if python else _MACHINE_PATH
+
+
+def populate_folder(spec: dict[str, Any]) -> None:
+    """Fill the folder of a container that has no root of its own: the programs its PATH leads to, nothing else."""
+    programs = Path(spec["folder"]) / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    if spec["image"] == "tools":
+        names: dict[str, str] = {"python3": sys.executable}
+    elif spec["busybox"]:
+        names = dict.fromkeys(_NO_SHELL if spec["image"] == "noshell" else spec["applets"], spec["busybox"])
+    else:
+        names = {name: found for name in _NO_SHELL if (found := shutil.which(name, path=os.defpath))}
+    for name, target in names.items():
+        if not (programs / name).is_symlink():
+            (programs / name).symlink_to(target)
+
+
+def populate_root(spec: dict[str, Any]) -> None:
+    """Build a container's root in its folder, as a mount that only this mount namespace sees.
+
+    Raises:
+        OSError: If the kernel refuses a mount.
+    """
+    root = Path(spec["folder"])
+    namespaces.mount("tmpfs", root, "tmpfs", namespaces.MS_NOSUID | namespaces.MS_NODEV, _MAX_ROOT)
+    for name in ("bin", "data", "dev", "etc", "proc", "root", "run", "sys", "usr", "var"):
+        (root / name).mkdir(mode=0o700 if name == "root" else 0o755)
+    for name in ("tmp", "var/tmp"):
+        (root / name).mkdir()
+        (root / name).chmod(0o1777)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
+    (root / "etc/hostname").write_text(f"{spec['pod']}\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1\tlocalhost\n127.0.0.1\t{spec['pod']}\n")
+    _populate_programs(root, spec)
+    _populate_devices(root / "dev")
+
+
+def protect_proc() -> None:
+    """Mount /proc for process 1 of the new process namespace, with what would reach the machine read-only."""
+    flags = namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC
+    namespaces.mount("proc", Path("/proc"), "proc", flags)
+    for name in _READ_ONLY_PROC:
+        if (path := Path("/proc") / name).exists():
+            namespaces.bind(path, path)
+
+
+def _populate_programs(root: Path, spec: dict[str, Any]) -> None:
+    if spec["image"] == "noshell":
+        _populate_three_programs(root, spec["busybox"])
+    elif spec["busybox"] and spec["image"] == "busybox":
+        _show(Path(spec["busybox"]), root / "bin/busybox")
+        for name in spec["applets"]:
+            if name != "busybox":
+                (root / "bin" / name).symlink_to("busybox")
+        # Scripts say /usr/bin/env; busybox itself has everything in /bin.
+        (root / "usr/bin").mkdir()
+        (root / "usr/bin/env").symlink_to("../../bin/busybox")
+    else:
+        _populate_machine(root)
+
+
+def _populate_machine(root: Path) -> None:
+    namespaces.bind(Path("/usr"), root / "usr")
+    (root / "bin").rmdir()
+    for name in _MACHINE_FOLDERS:
+        _mirror(Path("/") / name, root / name)
+    for name in ("etc/alternatives", "etc/ld.so.cache"):
+        _mirror(Path("/") / name, root / name)
+    if prefix := _own_python():
+        _show(Path(prefix), root / prefix.lstrip("/"))
+
+
+def _populate_three_programs(root: Path, busybox: str | None) -> None:
+    # One file under three names, not a link to busybox: through a link a shell would be a word away.
+    for name in _NO_SHELL:
+        found = busybox or shutil.which(name, path=os.defpath)
+        if found is None:
+            raise OSError(f"this machine has no {name}")
+        _show(Path(found).resolve(), root / "bin" / name)
+    if not busybox:
+        _show(Path("/usr/lib"), root / "usr/lib")
+        for name in ("lib", "lib64"):
+            _mirror(Path("/") / name, root / name)
+
+
+def _own_python() -> str:
+    """Give the prefix of the Python that runs this where the machine has none in /usr; else nothing."""
+    return "" if Path("/usr/bin/python3").exists() else sys.base_prefix
+
+
+def _populate_devices(folder: Path) -> None:
+    namespaces.mount("tmpfs", folder, "tmpfs", namespaces.MS_NOSUID, "size=64m,mode=0755")
+    for name in _DEVICES:
+        # A user namespace may not make device files, but may show those of the machine.
+        (folder / name).touch()
+        namespaces.bind(Path("/dev") / name, folder / name, writable=True)
+    for name in ("pts", "shm"):
+        (folder / name).mkdir()
+    flags = namespaces.MS_NOSUID | namespaces.MS_NOEXEC
+    namespaces.mount("devpts", folder / "pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620")
+    namespaces.mount("tmpfs", folder / "shm", "tmpfs", flags | namespaces.MS_NODEV, "size=64m,mode=1777")
+    links = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd"}
+    links |= {name: f"/proc/self/fd/{number}" for number, name in enumerate(("stdin", "stdout", "stderr"))}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """Show what the machine has at `source`, a link as a link, if it has it."""
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+    elif source.exists():
+        _show(source, target)
+
+
+def _show(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()
+    namespaces.bind(source, target)

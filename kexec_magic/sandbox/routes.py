@@ -1,0 +1,161 @@
+"""The server's answers: one handler for every request, which sends reads one way and execs the other."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from http.client import responses
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from kexec_magic.sandbox.cluster import Cluster, RecordedRequest
+from kexec_magic.sandbox.execs import ExecRequest, authorize_exec, check_exec, offered_subprotocols, refuse
+from kexec_magic.sandbox.faults import Fault, Refusal
+from kexec_magic.sandbox.frames import accept_key
+from kexec_magic.sandbox.reads import Answer, Target, parse_target, read_discovery, read_objects, review_access
+from kexec_magic.sandbox.statuses import encode_json, failure
+from kexec_magic.sandbox.streams import ExecStream
+from kexec_magic.sandbox.subprotocols import Subprotocol
+from kexec_magic.sandbox.users import User, authenticate
+
+__all__ = ["Routes"]
+
+_MAX_HEAD = 1024 * 1024  # bytes of request line and headers; MaxHeaderBytes of the API server
+_PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_HEADERS = {"Cache-Control": "no-cache, private"}
+
+
+class _Hijacked(web.StreamResponse):
+    """What the library is given to send after the connection was taken from it: nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        pass
+
+
+class Routes:
+    """Answers requests about one cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request."""
+        offered = offered_subprotocols(request.headers.get("Sec-WebSocket-Protocol"))
+        user = authenticate(request.headers.get("Authorization"), _common_name(request))
+        name = user.name if user else None
+        self._cluster.requests.append(RecordedRequest(request.method, request.raw_path, offered, name))
+        if len(request.raw_path) > _MAX_HEAD:
+            text = f"431 {responses[431]}".encode()
+            return _refuse(request, Refusal(431, text, {"Content-Type": "text/plain; charset=utf-8"}, False))
+        for fault in self._cluster.request_faults(request.method, request.raw_path):
+            if refusal := fault.refusal(offered):
+                return _refuse(request, refusal)
+        if user is None:
+            return _refuse(request, refuse(401, "Unauthorized", "Unauthorized"))
+        target = parse_target(request.path)
+        if target and (target.resource.plural, target.subresource) == ("pods", "exec"):
+            return await self._exec(request, target, user, offered)
+        return _answer(await self._read(request, target, user))
+
+    async def _read(self, request: web.BaseRequest, target: Target | None, user: User) -> Answer:
+        path = request.path
+        if user.is_anonymous and path not in _PUBLIC and target is None:
+            message = f'forbidden: User "{user.name}" cannot {request.method.lower()} path "{path}"'
+            return Answer(403, failure(403, "Forbidden", message, {}))
+        if path == _REVIEWS and request.method == "POST":
+            return review_access(user, await request.json())
+        if target is None:
+            found = read_discovery(path, old_server=self._cluster.old_server)
+            message = "the server could not find the requested resource"
+            return found or Answer(404, failure(404, "NotFound", message, {}))
+        verb = "get" if target.name else "list"
+        if not user.may(action := target.action(verb)):
+            return Answer(403, failure(403, "Forbidden", action.refusal(user), target.details))
+        if request.method != "GET":
+            message = "the server does not allow this method on the requested resource"
+            return Answer(405, failure(405, "MethodNotAllowed", message, {}))
+        return read_objects(target, self._cluster.pods, request.query, request.headers.get("Accept", ""))
+
+    async def _exec(
+        self, request: web.BaseRequest, target: Target, user: User, offered: list[str]
+    ) -> web.StreamResponse:
+        cluster = self._cluster
+        wanted = ExecRequest.parse(request.query)
+        faults = cluster.exec_faults(wanted.argv)
+        for fault in faults:
+            if refusal := fault.refusal(offered):
+                return _refuse(request, refusal)
+        denied = authorize_exec(user, target.namespace, target.name, old_server=cluster.old_server)
+        if denied:
+            return _refuse(request, denied)
+        upgrade = request.headers.get("Upgrade", "").lower()
+        pod = cluster.find(target.namespace, target.name)
+        checked = check_exec(pod, target.name, wanted, offered, upgrade=bool(upgrade), old_server=cluster.old_server)
+        if isinstance(checked, Refusal):
+            return _refuse(request, checked)
+        if upgrade != "websocket":
+            return _refuse(request, refuse(400, "BadRequest", "the sandbox speaks WebSocket and not SPDY"))
+        if request.method != "GET":
+            return _refuse(request, Refusal(405, b"bad method", content_length=False))
+        assert pod is not None
+        container = cluster.containers[pod.namespace, pod.name, wanted.container or pod.containers[0]]
+        stream = _upgrade(request, checked, wanted, faults)
+        task = asyncio.create_task(stream.run(container, secrets.token_hex(32)))
+        cluster.running.add(task)
+        task.add_done_callback(cluster.running.discard)
+        await stream.gone
+        return _Hijacked()
+
+
+def _upgrade(
+    request: web.BaseRequest, subprotocol: Subprotocol, wanted: ExecRequest, faults: list[Fault]
+) -> ExecStream:
+    """Answer 101 and take the connection from the HTTP library."""
+    transport = request.transport
+    assert isinstance(transport, asyncio.Transport)
+    head = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept_key(request.headers.get('Sec-WebSocket-Key', ''))}",
+        # Also where none was offered: x/net then sends the header without a value (recorded).
+        f"Sec-WebSocket-Protocol: {subprotocol.name}",
+    ]
+    stream = ExecStream(transport, request.protocol, subprotocol, wanted, faults)
+    transport.set_protocol(stream)
+    transport.write("\r\n".join([*head, "", ""]).encode())
+    return stream
+
+
+def _refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+    """Send a refusal byte by byte as it is, and close."""
+    headers = {**refusal.headers, "Connection": "close"}
+    if refusal.content_length:
+        headers["Content-Length"] = str(len(refusal.body))
+    lines = [f"HTTP/1.1 {refusal.code} {responses.get(refusal.code, '')}".rstrip()]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if request.transport is not None:
+        request.transport.write("\r\n".join([*lines, "", ""]).encode() + refusal.body)
+    return _Hijacked()
+
+
+def _answer(answer: Answer) -> web.Response:
+    body = encode_json(answer.content) + b"\n"
+    return web.Response(status=answer.code, body=body, content_type="application/json", headers=_HEADERS)
+
+
+def _common_name(request: web.BaseRequest) -> str | None:
+    """Give the user that the client's certificate names, which TLS has verified."""
+    certificate = request.get_extra_info("peercert") or {}
+    subject = dict(part for parts in certificate.get("subject", ()) for part in parts)
+    name: str | None = subject.get("commonName")
+    return name
