@@ -1,7 +1,7 @@
 """A Kubernetes API server of our own, for demonstrations and tests: `with Sandbox() as sandbox: sandbox.kubeconfig`.
 
-It is written from the Kubernetes side and shares no code with the client. Nothing here is meant for production: it knows
-a handful of pods, three users and the requests that a client makes before and for an exec.
+It is written from the Kubernetes side and shares no code with the client. Nothing here is meant for production: it
+knows a handful of pods and users, and the requests that a client makes before and for an exec.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sandbox's own certificate authority, its server's and its client's certificates, and the kubeconfig that holds them."""
+"""The sandbox's own certificate authority, the certificates it issues, and the kubeconfig that holds them."""
 
 from __future__ import annotations
 

@@ -60,9 +60,9 @@ class Ended:
 
 @dataclass(slots=True)
 class Process:
-    """One command. The descriptors do not block, and are the caller's to close.
+    """One command. The descriptors do not block; they and the socket are the caller's to close.
 
-    `stdin` is None where none was asked for; `outputs` maps channel numbers to descriptors. With a tty all are the same.
+    `stdin` is None where none was asked for; `outputs` maps channel numbers to descriptors. With a tty all are one.
     """
 
     exec_socket: socket.socket
@@ -81,8 +81,6 @@ class Process:
             content, _ = await _receive(self.exec_socket)
         except (EOFError, ConnectionError):
             return Ended(None, "the container's launcher has ended")
-        finally:
-            self.exec_socket.close()
         return Ended(content["exit"]) if "exit" in content else Ended(None, content["error"])
 
 
@@ -251,8 +249,13 @@ def _pipe(number: int, wanted: bool) -> tuple[int | None, int]:
 async def _receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for a parcel without blocking the loop. It is short: once it has begun, the rest is there."""
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(sock, lambda: readable.done() or readable.set_result(None))
+    readable: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        loop.remove_reader(sock)
+        readable.set_result(None)
+
+    loop.add_reader(sock, wake)
     try:
         await readable
     finally:

@@ -1,7 +1,7 @@
 """Ways in which a server can misbehave, for tests.
 
-Give them to `Sandbox.on_exec` and `Sandbox.on_request`; several apply in the order given. Each exec gets its own copy, so that
-one fault may be registered once and hit many.
+Give them to `Sandbox.on_exec` and `Sandbox.on_request`; several apply in the order given. Each exec gets a copy of its
+own, so that one fault may be registered once and hit many.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class Fault:
         """Replace the payload of one output message by those of any number."""
         return (payload,)
 
-    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes]:
+    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         """Replace the last message of the error channel; None stands for the silence of legacy subprotocols."""
-        return () if payload is None else (payload,)
+        return (payload,)
 
     async def ending(self, stream: ExecStream) -> None:
         """Act after the Status and before the close frame."""
@@ -119,7 +119,7 @@ class _End(Fault):
 
 
 class _EndBeforeStatus(Fault):
-    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes]:
+    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         stream.drop()
         return ()
 
@@ -135,12 +135,12 @@ class _Status(Fault):
     def __init__(self, *payloads: bytes) -> None:
         self._payloads = payloads
 
-    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes]:
+    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         return self._payloads
 
 
 class _WithoutCauses(Fault):
-    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes]:
+    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         status = json.loads(payload or b"{}")
         status.get("details", {}).pop("causes", None)
         return (json.dumps(status).encode(),)
@@ -153,7 +153,7 @@ class _Cut(Fault):
     def output(self, stream: ExecStream, channel: int, payload: bytes) -> Iterable[bytes]:
         return (payload,) if self._size is None else _cut(payload, self._size)
 
-    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes]:
+    def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         if not self._pieces or payload is None:
             return super().final(stream, payload)
         return _cut(payload, -(-len(payload) // self._pieces))

@@ -46,7 +46,7 @@ def _check(result: int, what: str) -> None:
 
 
 def enter_new_namespaces(hostname: str) -> None:
-    """Give this process new mount, process, host name and IPC namespaces; as another user than root a user namespace too.
+    """Give this process new mount, process, host name and IPC namespaces, and, if it is not root's, a user namespace.
 
     The process namespace is that of the children to come: the first one becomes its process 1.
 

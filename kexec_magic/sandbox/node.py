@@ -1,8 +1,8 @@
-"""The program that runs the containers: a process apart, which forks one launcher a container, which forks the commands.
+"""The program that runs the containers: a process apart, which forks a launcher for each, which forks the commands.
 
-A forked Python costs a millisecond, `nsenter` beside `unshare` several. The launcher stays outside the container's process
-namespace while its children are inside, as with a real runtime: a command's parent is process 0 there.
-It ends, with all that runs in the container, when its socket is closed: that is, also when the server was killed.
+A forked Python costs a millisecond, `nsenter` beside `unshare` several. The launcher stays outside the container's
+process namespace while its children are inside, as with a real runtime: a command's parent is process 0 there. It ends,
+with all that runs in the container, when its socket is closed: that is, also when the server was killed.
 
 This program runs without the server's memory, environment and descriptors: none of them can reach a pod.
 """
@@ -29,7 +29,6 @@ __all__ = ["main"]
 
 # What process 1 of a pod does, as in a real cluster's demonstration pods: nothing, for as long as it may.
 _IDLE = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["sleep", "2147483647"]}
-# Where the kernel names an error as Go does, but for the capital letter.
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
@@ -91,7 +90,7 @@ def _start_isolated(spec: dict[str, Any]) -> int:
             os.setsid()
             argv = _IDLE["tools" if spec["image"] == "busybox" and not spec["busybox"] else spec["image"]]
             _execute(argv, {"PATH": roots.search_path(spec)})
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
             os.write(writing, str(exc).encode())
             os._exit(1)
     os.close(writing)
@@ -126,11 +125,11 @@ class _Launcher:
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         while True:
-            ready, _, _ = select.select([self._control, woken], [], [])
+            ready, _, _ = select.select([self._control.fileno(), woken], [], [])
             if woken in ready:
                 os.read(woken, 4096)
                 self._reap()
-            if self._control in ready:
+            if self._control.fileno() in ready:
                 try:
                     content, descriptors = receive_parcel(self._control)
                 except (EOFError, ConnectionError):
@@ -207,8 +206,7 @@ def _run(spec: dict[str, Any], exec_socket: socket.socket, descriptors: list[int
             _execute(request["argv"], request["env"])
         except LookupError as exc:
             send_parcel(exec_socket, {"error": exc.args[0]})
-    except BaseException as exc:
-        # A bug of ours or a broken socket: say so instead of running on as a second launcher.
+    except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
         os.write(2, f"sandbox: {exc!r}\n".encode())
     os._exit(1)
 
@@ -241,7 +239,7 @@ def _look_up(name: str, search_path: str) -> str:
     """Find a program as Go's exec.LookPath does."""
     failed = f'exec failed: unable to start container process: exec: "{name}": '
     if "/" in name:
-        if not os.path.exists(name):
+        if not Path(name).exists():
             raise LookupError(f"{failed}stat {name}: no such file or directory")
         if not _is_program(name):
             raise LookupError(f"{failed}permission denied")
@@ -254,13 +252,14 @@ def _look_up(name: str, search_path: str) -> str:
 
 def _is_program(path: str) -> bool:
     try:
-        mode = os.stat(path).st_mode
+        mode = Path(path).stat().st_mode
     except OSError:
         return False
     return stat.S_ISREG(mode) and bool(mode & _EXECUTABLE)
 
 
 def _describe(error: OSError) -> str:
+    # As Go words it: without the capital letter.
     number = error.errno or errno.EIO
     return os.strerror(number)[0].lower() + os.strerror(number)[1:]
 

@@ -1,6 +1,6 @@
 """Which objects a list request gets: label selectors, field selectors and pages.
 
-Source: apimachinery pkg/labels/selector.go (the grammar) and pkg/fields/selector.go; apiserver's storage for `continue`.
+Source: apimachinery pkg/labels/selector.go (the grammar) and pkg/fields/selector.go; apiserver's storage (`continue`).
 """
 
 from __future__ import annotations

@@ -40,16 +40,17 @@ class Sandbox:
     what keeps them apart from the machine. It listens on the loopback address only.
 
     Args:
-        old_server: Speak v4 and older as Kubernetes 1.20 does: a lone v5 offer is refused with a bare 403. (kubectl then
-            falls back to SPDY, which the sandbox does not speak.)
+        old_server: Speak v4 and older as Kubernetes 1.20 does: a lone v5 offer is refused with a bare 403. (kubectl
+            then falls back to SPDY, which the sandbox does not speak.)
         port: The TCP port; 0 picks a free one.
         kubeconfig: Where to write the kubeconfig; by default in the sandbox's own folder, which goes with it.
         isolate: Give containers namespaces of their own where the kernel allows it.
 
     Attributes:
         url: The server's address, once started.
-        kubeconfig: Its kubeconfig. Contexts: `sandbox` (client certificate, all rights), `sandbox-token` (the same by token),
-            `sandbox-bob` (no rights), `sandbox-execonly` (only pods/exec in `default`), `sandbox-getonly` (only `get` of it).
+        kubeconfig: Its kubeconfig. Contexts: `sandbox` (client certificate, all rights), `sandbox-token` (a token, all
+            rights), `sandbox-bob` (no rights), `sandbox-execonly` (only pods/exec in `default`), `sandbox-getonly`
+            (only `get` of it).
         isolation: What keeps commands apart from the machine; `describe()` says it in a sentence.
     """
 
@@ -96,13 +97,16 @@ class Sandbox:
         self._thread.start()
         if not self._started.wait(_START_LIMIT):
             raise TimeoutError(f"the sandbox did not start within {_START_LIMIT} s")
-        if self._failure is not None:
-            self._thread.join()
-            self._thread = None
-            raise self._failure
+        self._raise_failure()
         # A daemon thread would be cut off in the middle of its cleaning up.
         atexit.register(self.close)
         return self
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._failure
 
     def close(self) -> None:
         """Stop the server and end every process in its pods. Does nothing if it is not running."""
@@ -114,10 +118,10 @@ class Sandbox:
         self._thread = None
 
     def on_exec(self, argv: str | None, *found: Fault, times: int | None = None) -> None:
-        """Let every exec meet faults whose argv has this element, or one that contains it; None and "*" mean every exec.
+        """Let execs meet faults.
 
         Args:
-            argv: What to look for.
+            argv: Which: those with this element in their argv, or with one that contains it; None and "*" mean all.
             found: The faults, applied in this order.
             times: For how many execs; None is for all.
         """

@@ -58,6 +58,8 @@ class ExecStream(asyncio.Protocol):
         self._writable.set()
         self._unread: deque[bytes] = deque()
         self._stdin_ended = False
+        self._ending = False
+        self._abortion: asyncio.Task[None] | None = None
         self._transport.set_write_buffer_limits(high=_UNSENT)
 
     # The side of the client: called by the loop.
@@ -72,6 +74,7 @@ class ExecStream(asyncio.Protocol):
             self._close(code.to_bytes(2, "big"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._ending = True
         if not self.gone.done():
             self.gone.set_result(None)
         self._library.connection_lost(exc)
@@ -96,10 +99,14 @@ class ExecStream(asyncio.Protocol):
         request = self.request
         lowest = STDOUT if request.stdout else STDERR if request.stderr and not request.tty else ERROR
         self.send(lowest, b"")
-        for fault in self._faults:
-            await fault.opened(self)
-        ended = await self._run_command(container)
-        await self._finish(final_message(ended, request.argv, self.subprotocol, exec_id))
+        try:
+            for fault in self._faults:
+                await fault.opened(self)
+            ended = await self._run_command(container)
+            await self._finish(final_message(ended, request.argv, self.subprotocol, exec_id))
+        finally:
+            # Also where the server stops in the middle of it: then nothing else gives the descriptors back.
+            self._release()
 
     async def _run_command(self, container: Container) -> Ended:
         request = self.request
@@ -118,15 +125,15 @@ class ExecStream(asyncio.Protocol):
         # Output has ended when nobody holds its pipes any more: a background process keeps the exec open.
         await self._outputs_ended.wait()
         ended = await self._process.wait()
-        self._end_stdin(force=True)
         return ended
 
     async def _finish(self, status: bytes | None) -> None:
-        messages = [] if status is None else [status]
+        messages = [status]
         for fault in self._faults:
-            messages = [found for message in messages or [None] for found in fault.final(self, message)]
+            messages = [found for message in messages for found in fault.final(self, message)]
         for message in messages:
-            self.send(ERROR, message)
+            if message is not None:
+                self.send(ERROR, message)
         for fault in self._faults:
             await fault.ending(self)
         await self.drain()
@@ -138,7 +145,7 @@ class ExecStream(asyncio.Protocol):
 
     def send_raw(self, frame: bytes) -> None:
         """Send bytes that are a frame, or are not."""
-        if not self.gone.done():
+        if not self._ending:
             self._transport.write(frame)
 
     async def drain(self) -> None:
@@ -146,23 +153,46 @@ class ExecStream(asyncio.Protocol):
         await self._writable.wait()
 
     def drop(self) -> None:
-        """End the connection as a lost server does: without a close frame, with or without what was on its way."""
-        self._transport.abort()
+        """End the connection as a lost server does: what was sent still arrives, then TCP ends without a word."""
+        if not self._ending:
+            self._ending = True
+            self._abortion = self._loop.create_task(self._abort())
 
     def reset(self) -> None:
         """End the connection with a TCP reset."""
         sock = self._transport.get_extra_info("socket")
         # l_onoff 1, l_linger 0: closing sends RST instead of FIN (socket(7)).
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        self.drop()
 
     def stop_reading(self) -> None:
         """Take nothing from the client any more."""
         self._transport.pause_reading()
 
+    async def _abort(self) -> None:
+        self._transport.set_write_buffer_limits(high=0)
+        await self.drain()
+        # No public way leads from a TLS transport to the one below it, and closing this one would say goodbye.
+        below: asyncio.Transport = self._transport._ssl_protocol._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        below.close()
+
     def _close(self, code: bytes) -> None:
-        self.send_raw(encode_frame(Opcode.CLOSE, code))
-        self._transport.close()
+        if not self._ending:
+            self.send_raw(encode_frame(Opcode.CLOSE, code))
+            self._ending = True
+            self._transport.close()
+
+    def _release(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        for descriptor in {*process.outputs.values(), *([process.stdin] if process.stdin is not None else [])}:
+            self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(descriptor)
+            os.close(descriptor)
+        process.stdin = None
+        process.outputs.clear()
+        process.exec_socket.close()
 
     # From the client to the command.
 
@@ -189,11 +219,9 @@ class ExecStream(asyncio.Protocol):
             except (ValueError, KeyError, TypeError) as exc:
                 _logger.debug("ignoring a size that is none: %s", exc)
 
-    def _end_stdin(self, *, force: bool = False) -> None:
+    def _end_stdin(self) -> None:
         """Let the command read what has arrived and then the end of its input."""
         self._stdin_ended = True
-        if force:
-            self._unread.clear()
         self._flush_stdin()
 
     def _flush_stdin(self) -> None:
@@ -209,8 +237,8 @@ class ExecStream(asyncio.Protocol):
                 if sum(map(len, self._unread)) > _UNREAD:
                     self._transport.pause_reading()
                 return
-            except (BrokenPipeError, OSError):
-                # The command does not read any more: a server throws its input away.
+            except OSError:
+                # EPIPE, or EIO of a tty: the command does not read any more, and a server throws its input away.
                 self._unread.clear()
                 break
             if written == len(self._unread[0]):
@@ -219,7 +247,7 @@ class ExecStream(asyncio.Protocol):
                 self._unread[0] = self._unread[0][written:]
         if descriptor is not None:
             self._loop.remove_writer(descriptor)
-        if not self.gone.done() and all(fault.reads_stdin for fault in self._faults):
+        if not self._ending and all(fault.reads_stdin for fault in self._faults):
             self._transport.resume_reading()
         if self._stdin_ended and descriptor is not None and not process.tty:
             process.stdin = None
@@ -252,7 +280,7 @@ class ExecStream(asyncio.Protocol):
                 return
 
     def _send_output(self, channel: int, data: bytes) -> None:
-        if self.gone.done():
+        if self._ending:
             return
         payloads = [data]
         for fault in self._faults:
@@ -263,12 +291,5 @@ class ExecStream(asyncio.Protocol):
     def _end_output(self, descriptor: int) -> None:
         self._loop.remove_reader(descriptor)
         self._reading.discard(descriptor)
-        process = self._process
-        assert process is not None
-        if process.tty:
-            self._loop.remove_writer(descriptor)
-            process.stdin = None
-            process.outputs.clear()
-        os.close(descriptor)
         if not self._reading:
             self._outputs_ended.set()

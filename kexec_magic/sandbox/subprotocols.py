@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from kexec_magic.sandbox.frames import Opcode, encode_frame
 
-__all__ = ["STDERR", "STDIN", "STDOUT", "Subprotocol", "choose_subprotocol"]
+__all__ = [
+    "CLOSE",
+    "ERROR",
+    "RESIZE",
+    "STDERR",
+    "STDIN",
+    "STDOUT",
+    "Subprotocol",
+    "choose_subprotocol",
+]
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 

@@ -1,6 +1,6 @@
 """Who asks, and what they may do.
 
-Source: kubernetes.io/docs/reference/access-authn-authz; the messages are those of apiserver's responsewriters, as recorded.
+Source: kubernetes.io/docs/reference/access-authn-authz; the messages are apiserver's, as recorded.
 """
 
 from __future__ import annotations
