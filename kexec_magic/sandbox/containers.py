@@ -20,7 +20,7 @@ from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
 
 __all__ = ["Container", "Ended", "Isolation", "Node", "Process"]
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from kexec_magic.sandbox.node import main; main(int(sys.argv[1]))"
+_BOOT = "import sys; sys.path[:] = sys.argv[2:]; from kexec_magic.sandbox.node import main; main(int(sys.argv[1]))"
 _GRACE = 5.0  # seconds for the containers to end before their node is killed
 # A pipe of this size lets a busy command write on while the server encrypts what came before; Linux allows 1 MiB.
 _PIPE_SIZE = 256 * 1024
@@ -183,9 +183,9 @@ class Node:
         self._containers: list[Container] = []
         control, theirs = socket.socketpair()
         self._control = control
-        package = Path(__file__).parents[2]
-        # -I: neither the user's environment nor the current folder decides what is imported.
-        command = [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(package)]
+        # The same places as here, but for the current folder: -I and no environment, so that nothing else decides.
+        places = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
+        command = [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), *places]
         self._program = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/")
         theirs.close()
 

@@ -5,7 +5,7 @@ Source: the order of checks is that of kube-apiserver (authorization, then regis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from multidict import MultiMapping
@@ -57,7 +57,9 @@ def authorize_exec(user: User, namespace: str, pod: str, *, old_server: bool) ->
     details: dict[str, object] = {"name": pod, "kind": "pods"}
     action = Action("get", "pods/exec", namespace, name=pod)
     if not user.may(action):
-        return refuse(403, "Forbidden", action.refusal(user), details)
+        refusal = refuse(403, "Forbidden", action.refusal(user), details)
+        # The authorizer sits before all handlers and sends this header, which they do not (recorded).
+        return replace(refusal, headers={**refusal.headers, "X-Content-Type-Options": "nosniff"})
     # Since 1.35 a second check asks for `create`, and its refusal does not say so.
     if not old_server and not user.may(Action("create", "pods/exec", namespace, name=pod)):
         return refuse(403, "Forbidden", f'pods "{pod}" is forbidden: ', details)
