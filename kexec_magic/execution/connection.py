@@ -21,7 +21,7 @@ from kexec_magic.cluster.dialer import Dialer
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.refusals import refusal
 from kexec_magic.cluster.targets import Target
-from kexec_magic.errors import ClusterUnreachable, KexecError, ProtocolError
+from kexec_magic.errors import ApiError, ClusterUnreachable, KexecError, ProtocolError
 from kexec_magic.execution.transport import SharedSocket
 from kexec_magic.wire.channels import Subprotocol, negotiated
 from kexec_magic.wire.protocol import MAX_MESSAGE, Event, ExecProtocol
@@ -136,7 +136,13 @@ class ExecConnection:
         try:
             self._upgrade(attempts[-1])
         except _SubprotocolRefused as refused:
-            raise refused.diagnosis from None
+            # A container or pod that cannot run is told without a Status too, by servers of every age.
+            if not isinstance(refused.diagnosis, ApiError):
+                raise refused.diagnosis from None
+            raise ProtocolError(
+                f"no subprotocol that kexec_magic speaks was taken: {refused.diagnosis.message}",
+                hint="a proxy in front of the API server may not let WebSockets through; `-v` shows the requests",
+            ) from None
         return attempts[-1]
 
     @property
