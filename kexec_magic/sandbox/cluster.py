@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kexec_magic.sandbox.containers import Container
+from kexec_magic.sandbox.containers import Container, Node
 from kexec_magic.sandbox.faults import Fault
 from kexec_magic.sandbox.pods import Pod, make_pods
 
@@ -38,7 +38,8 @@ class Cluster:
     """What the request handlers share: the pods, their containers, the faults and the record."""
 
     old_server: bool
-    pods: list[Pod] = field(default_factory=make_pods)
+    node: Node | None = None
+    pods: list[Pod] = field(default_factory=list)
     containers: dict[tuple[str, str, str], Container] = field(default_factory=dict)
     exec_rules: list[Rule] = field(default_factory=list)
     request_rules: list[Rule] = field(default_factory=list)
@@ -49,6 +50,37 @@ class Cluster:
     def find(self, namespace: str, name: str) -> Pod | None:
         """Give the pod of that name."""
         return next((pod for pod in self.pods if (pod.namespace, pod.name) == (namespace, name)), None)
+
+    def populate(self, node: Node) -> None:
+        """Put the sandbox's pods on a node."""
+        self.node = node
+        for pod in make_pods():
+            self.add(pod)
+
+    def add(self, pod: Pod) -> None:
+        """Take in a pod and give it its containers, if it runs."""
+        self.pods.append(pod)
+        if pod.is_running:
+            for name in pod.containers:
+                self._place(pod, name)
+
+    def remove(self, pod: Pod) -> None:
+        """Forget a pod and end what runs in it."""
+        self.pods.remove(pod)
+        for name in pod.containers:
+            container = self.containers.pop((pod.namespace, pod.name, name), None)
+            if container is not None:
+                container.close()
+
+    def restart(self, pod: Pod, name: str) -> None:
+        """Let a container's main process end, and with it all others in it; another container takes its place."""
+        self.containers[pod.namespace, pod.name, name].close()
+        pod.restarts[name] = pod.restarts.get(name, 0) + 1
+        self._place(pod, name)
+
+    def _place(self, pod: Pod, name: str) -> None:
+        assert self.node is not None
+        self.containers[pod.namespace, pod.name, name] = self.node.container(pod.name, name, pod.image)
 
     def exec_faults(self, argv: list[str]) -> list[Fault]:
         """Take the faults that are due for an exec."""

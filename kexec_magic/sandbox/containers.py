@@ -140,13 +140,8 @@ class Container:
             process.stdin, process.outputs = terminal, {1: terminal}
         return process
 
-    def kill(self) -> None:
-        """End every process in it with SIGKILL."""
-        if self._control is not None:
-            send_parcel(self._control, {"kill": True})
-
     def close(self) -> None:
-        """End every process in it and its launcher."""
+        """End every process in it with SIGKILL. Their execs are told so; no command can be started any more."""
         if self._control is not None:
             self._control.close()
 
@@ -174,7 +169,7 @@ class Node:
 
     def __init__(self, folder: Path, *, isolate: bool) -> None:
         self.folder = folder
-        self.isolation = Isolation(isolate, "it was asked for", os.geteuid() != 0)
+        self.isolation = Isolation(isolate, "" if isolate else "it was asked for", os.geteuid() != 0)
         busybox = roots.find_static_busybox()
         self._common: dict[str, Any] = {
             "busybox": str(busybox) if busybox else None,

@@ -75,13 +75,14 @@ def _start_isolated(spec: dict[str, Any]) -> int:
     """Build the container and start its process 1; give that process's id on the machine."""
     namespaces.enter_new_namespaces(spec["pod"])
     roots.populate_root(spec)
-    namespaces.pivot_root(Path(spec["folder"]))
     reading, writing = os.pipe()
     init = os.fork()
     if init == 0:
         try:
             namespaces.die_with_parent(signal.SIGKILL)
-            roots.protect_proc()
+            roots.populate_proc(Path(spec["folder"]) / "proc")
+            # It changes the root of the launcher too: both are in one mount namespace.
+            namespaces.pivot_root(Path(spec["folder"]))
             namespaces.drop_capabilities()
             # Nothing of the server's terminal, and nothing but /dev/null to read.
             null = os.open("/dev/null", os.O_RDWR)
@@ -98,6 +99,7 @@ def _start_isolated(spec: dict[str, Any]) -> int:
         problem = pipe.read().decode()
     if problem:
         raise OSError(problem)
+    os.chdir("/")
     namespaces.drop_capabilities()
     return init
 
@@ -131,14 +133,11 @@ class _Launcher:
                 self._reap()
             if self._control.fileno() in ready:
                 try:
-                    content, descriptors = receive_parcel(self._control)
+                    _, descriptors = receive_parcel(self._control)
                 except (EOFError, ConnectionError):
                     self._end_all()
                     os._exit(0)
-                if content.get("kill"):
-                    self._end_all()
-                else:
-                    self._start(descriptors)
+                self._start(descriptors)
 
     def _start(self, descriptors: list[int]) -> None:
         exec_socket = socket.socket(fileno=descriptors[0])
@@ -158,35 +157,43 @@ class _Launcher:
                 return
             if pid == 0:
                 return
-            exec_socket = self._running.pop(pid, None)
-            if exec_socket is None:
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            try:
-                # 128 + n is the convention of shells, which runtimes follow.
-                send_parcel(exec_socket, {"exit": code if code >= 0 else 128 - code})
-            except ConnectionError:
-                pass  # the server no longer asks
-            exec_socket.close()
+            self._tell(pid, status)
+
+    def _tell(self, pid: int, status: int) -> None:
+        """Pass on how a command ended; nobody asks about process 1 and orphans."""
+        exec_socket = self._running.pop(pid, None)
+        if exec_socket is None:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        try:
+            # 128 + n is the convention of shells, which runtimes follow.
+            send_parcel(exec_socket, {"exit": code if code >= 0 else 128 - code})
+        except ConnectionError:
+            pass  # the server is gone too
+        exec_socket.close()
 
     def _end_all(self) -> None:
-        """Kill everything in the container. Process 1 takes its namespace along."""
+        """Kill everything in the container and tell how the commands ended: by SIGKILL."""
         if self._init:
+            # Process 1 takes its namespace along.
             os.kill(self._init, signal.SIGKILL)
-            return
-        while children := _children():
-            for pid in children:
-                os.kill(pid, signal.SIGKILL)
-            # Their children become ours as they go: until none is left.
-            for pid in children:
+        while True:
+            for pid in {*_children(), *self._running} - {self._init}:
                 try:
-                    os.waitpid(pid, 0)
-                except ChildProcessError:
-                    pass  # reaped meanwhile
+                    os.kill(pid, signal.SIGKILL)
+                except PermissionError:
+                    pass  # a program that runs as somebody else, as sudo does, is out of reach without isolation
+            try:
+                # Where nothing isolates, their children become ours as they go: until none is left.
+                pid, status = os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+            self._tell(pid, status)
 
 
 def _children() -> list[int]:
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    """Give this process's children where nothing isolates; a container's own /proc does not have this process."""
+    path = Path("/proc/self/task") / str(os.getpid()) / "children"
     return [int(pid) for pid in path.read_text().split()] if path.exists() else []
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["NODE", "Pod", "make_pods", "metadata"]
+__all__ = ["NODE", "Pod", "make_pods", "metadata", "parse_pod"]
 
 NODE = "localhost"
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _HOST_IP = "127.0.0.1"
 # Image name to what a container of it holds (roots.py).
 _IMAGES = {
@@ -36,6 +38,7 @@ class Pod:
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: str = field(default_factory=lambda: _timestamp())
     container_ids: dict[str, str] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.container_ids = {name: secrets.token_hex(32) for name in self.containers}
@@ -129,7 +132,7 @@ class Pod:
             "state": state,
             "lastState": {},
             "ready": self.is_running,
-            "restartCount": 0,
+            "restartCount": self.restarts.get(name, 0),
             "image": _IMAGES[self.image],
             "imageID": f"sha256:{uuid.uuid5(uuid.NAMESPACE_DNS, self.image).hex * 2}",
             "containerID": identity,
@@ -156,6 +159,26 @@ def make_pods() -> list[Pod]:
     for number, pod in enumerate(pods, start=10):
         pod.address = f"10.244.0.{number}"
     return pods
+
+
+def parse_pod(manifest: dict[str, Any], namespace: str) -> Pod:
+    """Give the pod that a client asks for. It runs at once; of its containers only names and images are heeded.
+
+    Raises:
+        ValueError: If it is not a pod, or its name or its containers' are not valid.
+    """
+    try:
+        meta, containers = manifest["metadata"], manifest["spec"]["containers"]
+        name, names = str(meta["name"]), tuple(str(found["name"]) for found in containers)
+        image = str(containers[0].get("image", ""))
+    except (KeyError, IndexError, TypeError) as exc:
+        raise ValueError(f"not a Pod with a name and containers: {exc!r}") from exc
+    for found in (name, *names):
+        if not _DNS_LABEL.fullmatch(found):
+            raise ValueError(f'"{found}" must consist of lower case alphanumeric characters, "-" or "."')
+    kind = next((kind for kind in ("noshell", "tools") if kind in image), "busybox")
+    labels, annotations = dict(meta.get("labels") or {}), dict(meta.get("annotations") or {})
+    return Pod(name, namespace, labels, annotations, names, kind, address="10.244.0.200")
 
 
 def metadata(name: str, namespace: str, labels: dict[str, str], uid: str, created: str) -> dict[str, Any]:

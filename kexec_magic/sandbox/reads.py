@@ -23,7 +23,7 @@ from kexec_magic.sandbox.statuses import failure
 from kexec_magic.sandbox.tables import make_table
 from kexec_magic.sandbox.users import Action, User
 
-__all__ = ["Answer", "Target", "parse_target", "read_discovery", "read_objects", "review_access"]
+__all__ = ["Answer", "Target", "parse_target", "read_discovery", "read_log", "read_objects", "review_access"]
 
 _TABLE = "as=Table"
 _EXPIRED = (
@@ -37,7 +37,8 @@ class Answer:
     """An HTTP status and the JSON object that goes with it."""
 
     code: int
-    content: dict[str, Any]
+    content: dict[str, Any] | str
+    """A string is sent as plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def parse_target(path: str) -> Target | None:
         namespace, rest = rest[1], rest[2:]
     if not rest or (group, rest[0]) not in RESOURCES or len(rest) > 3:
         return None
+    if len(rest) == 3 and rest[0::2] not in (["pods", "exec"], ["pods", "log"]):
+        return None
     return Target(RESOURCES[group, rest[0]], namespace, *rest[1:])
 
 
@@ -110,11 +113,28 @@ def read_objects(target: Target, pods: list[Pod], query: MultiMapping[str], acce
     return Answer(200, {**head, "metadata": meta, "items": items})
 
 
+def read_log(pod: Pod | None, target: Target, query: MultiMapping[str]) -> Answer:
+    """Give a container's log: a few lines that every container has written."""
+    if pod is None:
+        return _not_found(target)
+    container = query.get("container") or pod.containers[0]
+    if container not in pod.containers:
+        message = f"container {container} is not valid for pod {pod.name}"
+        return Answer(400, failure(400, "BadRequest", message))
+    lines = [f"{pod.created} {container}: {what}\n" for what in ("starting", "ready", "waiting for work")]
+    tail = query.get("tailLines", "")
+    return Answer(200, "".join(lines[-int(tail) :] if tail.isdigit() and int(tail) else lines))
+
+
+def _not_found(target: Target) -> Answer:
+    message = f'{target.resource.qualified} "{target.name}" not found'
+    return Answer(404, failure(404, "NotFound", message, target.details))
+
+
 def _read_one(target: Target, found: list[dict[str, Any]], accept: str) -> Answer:
     one = next((one for one in found if one["metadata"]["name"] == target.name), None)
     if one is None:
-        message = f'{target.resource.qualified} "{target.name}" not found'
-        return Answer(404, failure(404, "NotFound", message, target.details))
+        return _not_found(target)
     if _TABLE in accept:
         return Answer(200, make_table(target.resource, [one], {"resourceVersion": "1"}))
     return Answer(200, one)
@@ -168,7 +188,7 @@ def _resource_list(group: str, version: str) -> dict[str, Any]:
             "singularName": resource.kind.lower(),
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": ["get", "list"],
+            "verbs": ["create", "delete", "get", "list"] if resource.kind == "Pod" else ["get", "list"],
             "shortNames": list(resource.short),
         }
         for resource in RESOURCES.values()

@@ -11,7 +11,7 @@ from typing import Any
 
 from kexec_magic.sandbox import namespaces
 
-__all__ = ["busybox_applets", "find_static_busybox", "populate_folder", "populate_root", "search_path"]
+__all__ = ["busybox_applets", "find_static_busybox", "populate_folder", "populate_proc", "populate_root", "search_path"]
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _MACHINE_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -94,12 +94,15 @@ def populate_root(spec: dict[str, Any]) -> None:
     _populate_devices(root / "dev")
 
 
-def protect_proc() -> None:
-    """Mount /proc for process 1 of the new process namespace, with what would reach the machine read-only."""
+def populate_proc(folder: Path) -> None:
+    """Mount /proc as the first process of a new process namespace, with what would reach the machine read-only.
+
+    A user namespace may do so only while it sees another /proc with nothing hidden: before `pivot_root`.
+    """
     flags = namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC
-    namespaces.mount("proc", Path("/proc"), "proc", flags)
+    namespaces.mount("proc", folder, "proc", flags)
     for name in _READ_ONLY_PROC:
-        if (path := Path("/proc") / name).exists():
+        if (path := folder / name).exists():
             namespaces.bind(path, path)
 
 

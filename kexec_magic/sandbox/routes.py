@@ -9,11 +9,20 @@ from http.client import responses
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from kexec_magic.sandbox.changes import change_pods
 from kexec_magic.sandbox.cluster import Cluster, RecordedRequest
 from kexec_magic.sandbox.execs import ExecRequest, authorize_exec, check_exec, offered_subprotocols, refuse
 from kexec_magic.sandbox.faults import Fault, Refusal
 from kexec_magic.sandbox.frames import accept_key
-from kexec_magic.sandbox.reads import Answer, Target, parse_target, read_discovery, read_objects, review_access
+from kexec_magic.sandbox.reads import (
+    Answer,
+    Target,
+    parse_target,
+    read_discovery,
+    read_log,
+    read_objects,
+    review_access,
+)
 from kexec_magic.sandbox.statuses import encode_json, failure
 from kexec_magic.sandbox.streams import ExecStream
 from kexec_magic.sandbox.subprotocols import Subprotocol
@@ -24,6 +33,7 @@ __all__ = ["Routes"]
 _MAX_HEAD = 1024 * 1024  # bytes of request line and headers; MaxHeaderBytes of the API server
 _PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_VERBS = {"POST": "create", "DELETE": "delete", "PUT": "update", "PATCH": "patch"}
 _HEADERS = {"Cache-Control": "no-cache, private"}
 
 
@@ -77,12 +87,16 @@ class Routes:
             found = read_discovery(path, old_server=self._cluster.old_server)
             message = "the server could not find the requested resource"
             return found or Answer(404, failure(404, "NotFound", message, {}))
-        verb = "get" if target.name else "list"
+        verb = _VERBS.get(request.method, "get" if target.name else "list")
         if not user.may(action := target.action(verb)):
             return Answer(403, failure(403, "Forbidden", action.refusal(user), target.details))
+        if request.method in _VERBS and target.resource.kind == "Pod":
+            return change_pods(self._cluster, target, verb, await request.read())
         if request.method != "GET":
             message = "the server does not allow this method on the requested resource"
             return Answer(405, failure(405, "MethodNotAllowed", message, {}))
+        if target.subresource:
+            return read_log(self._cluster.find(target.namespace, target.name), target, request.query)
         return read_objects(target, self._cluster.pods, request.query, request.headers.get("Accept", ""))
 
     async def _exec(
@@ -149,6 +163,8 @@ def _refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
 
 
 def _answer(answer: Answer) -> web.Response:
+    if isinstance(answer.content, str):
+        return web.Response(status=answer.code, text=answer.content, headers=_HEADERS)
     body = encode_json(answer.content) + b"\n"
     return web.Response(status=answer.code, body=body, content_type="application/json", headers=_HEADERS)
 

@@ -147,6 +147,23 @@ class Sandbox:
             self._cluster.exec_rules.clear()
             self._cluster.request_rules.clear()
 
+    def restart_container(self, pod: str, container: str = "main", *, namespace: str = "default") -> None:
+        """Let a container's main process end: its commands are killed, its files are gone, its restart is counted.
+
+        Raises:
+            LookupError: If there is no such container running.
+        """
+
+        async def restart() -> None:
+            found = self._cluster.find(namespace, pod)
+            if found is None or (namespace, pod, container) not in self._cluster.containers:
+                raise LookupError(f"no container {container} runs in pod {namespace}/{pod}")
+            self._cluster.restart(found, container)
+
+        if self._loop is None:
+            raise LookupError("the sandbox is not running")
+        asyncio.run_coroutine_threadsafe(restart(), self._loop).result()
+
     @property
     def requests(self) -> list[RecordedRequest]:
         """Every request that has arrived so far, in order."""
@@ -171,11 +188,7 @@ class Sandbox:
         try:
             await node.probe()
             self.isolation = node.isolation
-            for pod in self._cluster.pods:
-                if pod.is_running:
-                    for name in pod.containers:
-                        found = node.container(pod.name, name, pod.image)
-                        self._cluster.containers[pod.namespace, pod.name, name] = found
+            self._cluster.populate(node)
             certificates = Certificates()
             routes = Routes(self._cluster)
             http = web.Server(routes.handle, max_line_size=_MAX_LINE, max_field_size=_MAX_LINE, access_log=None)

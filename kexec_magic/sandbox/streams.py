@@ -170,7 +170,8 @@ class ExecStream(asyncio.Protocol):
         self._transport.pause_reading()
 
     async def _abort(self) -> None:
-        self._transport.set_write_buffer_limits(high=0)
+        # Not 0: the TLS transport takes an empty buffer for a full one then, and never says that it was emptied.
+        self._transport.set_write_buffer_limits(high=1)
         await self.drain()
         # No public way leads from a TLS transport to the one below it, and closing this one would say goodbye.
         below: asyncio.Transport = self._transport._ssl_protocol._transport  # type: ignore[attr-defined]  # noqa: SLF001
