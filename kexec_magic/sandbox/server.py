@@ -199,7 +199,8 @@ class Sandbox:
             self._started.set()
             await self._stopping.wait()
             server.close()
-            await http.shutdown(0)
+            # Not 0, which aiohttp takes for no limit: then it waits for ever for a client that keeps its connection.
+            await http.shutdown(0.05)
             for task in self._cluster.running:
                 task.cancel()
             await asyncio.gather(*self._cluster.running, return_exceptions=True)
