@@ -11,11 +11,11 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from kexec_magic.cluster.dialer import Dialer, unreachable
+from kexec_magic.cluster.dialer import Dialer, is_broken, unreachable
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.pods import Pod, parse_pod
 from kexec_magic.cluster.refusals import refusal
-from kexec_magic.errors import ApiError, ClusterUnreachable, ProtocolError
+from kexec_magic.errors import ApiError, ProtocolError
 
 __all__ = ["ClusterApi"]
 
@@ -124,9 +124,9 @@ class ClusterApi:
         for left in range(_TRIES - 1, -1, -1):
             try:
                 response = self._request(url, deadline)
-            except ClusterUnreachable:
-                if not left or time.monotonic() + pause >= deadline:
-                    raise
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                if not left or not is_broken(error) or time.monotonic() + pause >= deadline:
+                    raise unreachable(self._dialer.server, error) from error
                 wait = pause
             else:
                 if response.status not in _PATIENCE:
@@ -153,8 +153,6 @@ class ClusterApi:
             )
             status = response.status
             return response
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(self._dialer.server, error) from error
         finally:
             self._observe(
                 Exchange("GET", self._dialer.server + url, status, time.monotonic() - started, request_headers=headers)

@@ -12,7 +12,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import urllib3
@@ -22,7 +21,7 @@ from kexec_magic.cluster.access import Access
 from kexec_magic.cluster.credentials import Authorizer
 from kexec_magic.errors import ClusterUnreachable, KubeconfigError
 
-__all__ = ["Dialer", "unreachable"]
+__all__ = ["Dialer", "is_broken", "unreachable"]
 
 # What a server may take to accept a connection, in seconds, where no deadline is nearer.
 _CONNECT_SECONDS = 15.0
@@ -60,16 +59,17 @@ class Dialer:
         """Make a pool of connections for REST, with the same TLS as `open`."""
         if self._context is None:
             return urllib3.HTTPConnectionPool(self._host, self._port, maxsize=16, retries=False)
-        name = self._access.tls.server_name
-        return urllib3.HTTPSConnectionPool(
+        pool = urllib3.HTTPSConnectionPool(
             self._host,
             self._port,
             maxsize=16,
             retries=False,
             ssl_context=self._context,
-            server_hostname=name,
-            assert_hostname=_name_to_check(self._context, name),
+            server_hostname=self._access.tls.server_name,
         )
+        if not self._access.tls.verify:
+            pool.ConnectionCls = _Unverified
+        return pool
 
     def open(self, *, deadline: float | None) -> socket.socket:
         """Give a connected socket, after TLS where the server has it.
@@ -98,19 +98,21 @@ class Dialer:
     def _connection(self, timeout: float) -> HTTPConnection:
         if self._context is None:
             return HTTPConnection(self._host, self._port, timeout=timeout)
-        name = self._access.tls.server_name
         return HTTPSConnection(
             self._host,
             self._port,
             timeout=timeout,
             ssl_context=self._context,
-            server_hostname=name,
-            assert_hostname=_name_to_check(self._context, name),
+            server_hostname=self._access.tls.server_name,
         )
 
 
-def _name_to_check(context: ssl.SSLContext, name: str | None) -> str | Literal[False] | None:
-    return name if context.verify_mode is ssl.CERT_REQUIRED else False
+class _Unverified(HTTPSConnection):
+    """A connection whose certificate nobody checks, as the kubeconfig says; urllib3 need not warn of it each time."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.is_verified = True
 
 
 def _tls_context(access: Access) -> ssl.SSLContext:
@@ -156,6 +158,11 @@ def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
             ) from error
 
 
+def is_broken(error: BaseException) -> bool:
+    """Whether a connection was there and went away before an answer, as an idle one does: worth another try."""
+    return isinstance(error, (urllib3.exceptions.ProtocolError, ConnectionResetError, BrokenPipeError))
+
+
 def unreachable(server: str, error: BaseException) -> ClusterUnreachable:
     """Say in a sentence why a connection failed, from whatever the libraries raised."""
     cause: BaseException | None = error
@@ -172,8 +179,8 @@ def unreachable(server: str, error: BaseException) -> ClusterUnreachable:
 
 def _sentence(error: BaseException) -> tuple[str, str] | None:
     """Give what happened and what to do, None where this layer of the error does not tell."""
-    inner = error.__cause__ or error.__context__
-    for one in (error, inner):
+    # The cause first: urllib3 calls a refused connection a kind of timeout.
+    for one in (error.__cause__ or error.__context__, error):
         match one:
             case ssl.SSLCertVerificationError():
                 return (
