@@ -199,6 +199,10 @@ class Sandbox:
             self._started.set()
             await self._stopping.wait()
             server.close()
+            # A TLS transport that is only closed waits for the client's goodbye, which may never come.
+            for connection in http.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
             # Not 0, which aiohttp takes for no limit: then it waits for ever for a client that keeps its connection.
             await http.shutdown(0.05)
             for task in self._cluster.running:
