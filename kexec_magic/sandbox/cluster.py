@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kexec_magic.sandbox.containers import Container, Node
 from kexec_magic.sandbox.faults import Fault
-from kexec_magic.sandbox.pods import Pod, make_pods
+from kexec_magic.sandbox.pods import Pod, make_pods, timestamp
 
 __all__ = ["Cluster", "RecordedRequest", "Rule"]
 
@@ -38,6 +39,8 @@ class Cluster:
     """What the request handlers share: the pods, their containers, the faults and the record."""
 
     old_server: bool
+    identity: uuid.UUID = field(default_factory=uuid.uuid4)
+    created: str = field(default_factory=timestamp)
     node: Node | None = None
     pods: list[Pod] = field(default_factory=list)
     containers: dict[tuple[str, str, str], Container] = field(default_factory=dict)

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from kexec_magic.sandbox.pods import NODE, Pod, metadata
+from kexec_magic.sandbox.cluster import Cluster
+from kexec_magic.sandbox.pods import NODE, metadata
 
 __all__ = ["RESOURCES", "Resource", "list_objects"]
 
@@ -48,53 +49,53 @@ RESOURCES = {
 }
 
 
-def list_objects(resource: Resource, pods: list[Pod]) -> list[dict[str, Any]]:
+def list_objects(resource: Resource, cluster: Cluster) -> list[dict[str, Any]]:
     """Give all objects of a kind, in a server's order: by namespace, then by name."""
     maker = _MAKERS.get(resource.kind)
-    found = maker(pods) if maker else []
+    found = maker(cluster) if maker else []
     return sorted(found, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))
 
 
-def _pods(pods: list[Pod]) -> list[dict[str, Any]]:
-    return [pod.manifest() for pod in pods]
+def _pods(cluster: Cluster) -> list[dict[str, Any]]:
+    return [pod.manifest() for pod in cluster.pods]
 
 
-def _namespaces(pods: list[Pod]) -> list[dict[str, Any]]:
-    names = sorted({pod.namespace for pod in pods} | {"default", "shop", "kube-system"})
+def _namespaces(cluster: Cluster) -> list[dict[str, Any]]:
+    names = sorted({pod.namespace for pod in cluster.pods} | {"default", "shop", "kube-system"})
     body = {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
     labels = {name: {"kubernetes.io/metadata.name": name} for name in names}
-    return [_object("Namespace", "v1", name, "", pods, labels[name]) | body for name in names]
+    return [_object("Namespace", "v1", name, "", cluster, labels[name]) | body for name in names]
 
 
-def _nodes(pods: list[Pod]) -> list[dict[str, Any]]:
+def _nodes(cluster: Cluster) -> list[dict[str, Any]]:
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
     status = {"conditions": [ready], "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux"}}
-    return [_object("Node", "v1", NODE, "", pods) | {"spec": {}, "status": status}]
+    return [_object("Node", "v1", NODE, "", cluster) | {"spec": {}, "status": status}]
 
 
-def _services(pods: list[Pod]) -> list[dict[str, Any]]:
+def _services(cluster: Cluster) -> list[dict[str, Any]]:
     def service(name: str, namespace: str, selector: dict[str, str], port: int) -> dict[str, Any]:
         ports = [{"protocol": "TCP", "port": port, "targetPort": port}]
         spec = {"selector": selector, "ports": ports, "clusterIP": "10.96.0.10", "type": "ClusterIP"}
-        return _object("Service", "v1", name, namespace, pods) | {"spec": spec, "status": {"loadBalancer": {}}}
+        return _object("Service", "v1", name, namespace, cluster) | {"spec": spec, "status": {"loadBalancer": {}}}
 
     return [service("web", "default", {"app": "web"}, 80), service("api", "shop", {"app": "api"}, 8080)]
 
 
-def _deployments(pods: list[Pod]) -> list[dict[str, Any]]:
-    return [_workload("Deployment", "web", "default", {"app": "web"}, pods)]
+def _deployments(cluster: Cluster) -> list[dict[str, Any]]:
+    return [_workload("Deployment", "web", "default", {"app": "web"}, cluster)]
 
 
-def _replica_sets(pods: list[Pod]) -> list[dict[str, Any]]:
-    owner = _deployments(pods)[0]["metadata"]
-    found = _workload("ReplicaSet", "web-6d4b9c7f8", "default", {"app": "web"}, pods)
+def _replica_sets(cluster: Cluster) -> list[dict[str, Any]]:
+    owner = _deployments(cluster)[0]["metadata"]
+    found = _workload("ReplicaSet", "web-6d4b9c7f8", "default", {"app": "web"}, cluster)
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner["name"], "uid": owner["uid"]}
     found["metadata"]["ownerReferences"] = [reference | {"controller": True, "blockOwnerDeletion": True}]
     return [found]
 
 
-def _stateful_sets(pods: list[Pod]) -> list[dict[str, Any]]:
-    return [_workload("StatefulSet", "api", "shop", {"app": "api"}, pods)]
+def _stateful_sets(cluster: Cluster) -> list[dict[str, Any]]:
+    return [_workload("StatefulSet", "api", "shop", {"app": "api"}, cluster)]
 
 
 _MAKERS = {
@@ -108,8 +109,8 @@ _MAKERS = {
 }
 
 
-def _workload(kind: str, name: str, namespace: str, labels: dict[str, str], pods: list[Pod]) -> dict[str, Any]:
-    count = sum(pod.namespace == namespace and labels.items() <= pod.labels.items() for pod in pods)
+def _workload(kind: str, name: str, namespace: str, labels: dict[str, str], cluster: Cluster) -> dict[str, Any]:
+    count = sum(pod.namespace == namespace and labels.items() <= pod.labels.items() for pod in cluster.pods)
     container = {"name": "main", "image": "docker.io/library/busybox:local", "command": ["tail", "-f", "/dev/null"]}
     spec = {
         "replicas": count,
@@ -117,17 +118,21 @@ def _workload(kind: str, name: str, namespace: str, labels: dict[str, str], pods
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
     }
     counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), count)
-    found = _object(kind, "apps/v1", name, namespace, pods, labels)
+    found = _object(kind, "apps/v1", name, namespace, cluster, labels)
     return found | {"spec": spec, "status": {"observedGeneration": 1, **counts}}
 
 
 def _object(
-    kind: str, api_version: str, name: str, namespace: str, pods: list[Pod], labels: dict[str, str] | None = None
+    kind: str, api_version: str, name: str, namespace: str, cluster: Cluster, labels: dict[str, str] | None = None
 ) -> dict[str, Any]:
     # Made anew for every request, it must be the same object each time; the pods' references name its uid.
     uid = next(
-        (pod.owner["uid"] for pod in pods if pod.owner and (pod.owner["kind"], pod.owner["name"]) == (kind, name)),
-        str(uuid.uuid5(uuid.UUID(pods[0].uid), f"{kind}/{namespace}/{name}")),
+        (
+            pod.owner["uid"]
+            for pod in cluster.pods
+            if pod.owner and (pod.owner["kind"], pod.owner["name"]) == (kind, name)
+        ),
+        str(uuid.uuid5(cluster.identity, f"{kind}/{namespace}/{name}")),
     )
-    meta = metadata(name, namespace, labels or {}, uid, pods[0].created)
+    meta = metadata(name, namespace, labels or {}, uid, cluster.created)
     return {"kind": kind, "apiVersion": api_version, "metadata": meta}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["NODE", "Pod", "make_pods", "metadata", "parse_pod"]
+__all__ = ["NODE", "Pod", "make_pods", "metadata", "parse_pod", "timestamp"]
 
 NODE = "localhost"
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -36,7 +36,7 @@ class Pod:
     owner: dict[str, Any] | None = None
     address: str = ""
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created: str = field(default_factory=lambda: _timestamp())
+    created: str = field(default_factory=lambda: timestamp())
     container_ids: dict[str, str] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
 
@@ -202,5 +202,6 @@ def _owner(kind: str, name: str) -> dict[str, Any]:
     return reference | {"controller": True, "blockOwnerDeletion": True}
 
 
-def _timestamp() -> str:
+def timestamp() -> str:
+    """Give the time as the API writes it, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,6 +10,7 @@ from typing import Any
 
 from multidict import MultiMapping
 
+from kexec_magic.sandbox.cluster import Cluster
 from kexec_magic.sandbox.objects import RESOURCES, Resource, list_objects
 from kexec_magic.sandbox.pods import Pod
 from kexec_magic.sandbox.selection import (
@@ -81,10 +82,10 @@ def parse_target(path: str) -> Target | None:
     return Target(RESOURCES[group, rest[0]], namespace, *rest[1:])
 
 
-def read_objects(target: Target, pods: list[Pod], query: MultiMapping[str], accept: str) -> Answer:
+def read_objects(target: Target, cluster: Cluster, query: MultiMapping[str], accept: str) -> Answer:
     """Get one object or a list."""
     resource = target.resource
-    found = list_objects(resource, pods)
+    found = list_objects(resource, cluster)
     if target.namespace:
         found = [one for one in found if one["metadata"].get("namespace", "") == target.namespace]
     if target.name:
@@ -95,7 +96,7 @@ def read_objects(target: Target, pods: list[Pod], query: MultiMapping[str], acce
             parse_field_selector(query.get("fieldSelector", ""), resource.kind),
         )
         found = [one for one in found if all(rule(one) for rule in rules)]
-        page = take_page(found, int(query.get("limit", "0") or 0), query.get("continue", ""), pods[0].uid)
+        page = take_page(found, int(query.get("limit", "0") or 0), query.get("continue", ""), str(cluster.identity))
     except ExpiredTokenError:
         return Answer(410, failure(410, "Expired", _EXPIRED))
     except SelectorError as exc:

@@ -97,7 +97,7 @@ class Routes:
             return Answer(405, failure(405, "MethodNotAllowed", message, {}))
         if target.subresource:
             return read_log(self._cluster.find(target.namespace, target.name), target, request.query)
-        return read_objects(target, self._cluster.pods, request.query, request.headers.get("Accept", ""))
+        return read_objects(target, self._cluster, request.query, request.headers.get("Accept", ""))
 
     async def _exec(
         self, request: web.BaseRequest, target: Target, user: User, offered: list[str]
