@@ -14,7 +14,7 @@ from threading import Timer
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
-from tests.bench.load import TRUE, Load
+from tests.bench.load import SWEEP, TRUE, Load
 from tests.bench.measurement import Measurement
 
 __all__ = ["LIMIT", "Crew"]
@@ -39,6 +39,7 @@ class Crew:
         self._place = (kubeconfig, namespace, pod)
         self._on_progress = on_progress
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._has_leftovers = False
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +47,8 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._has_leftovers:
+            self.run("kubectl", SWEEP)
         for peer in list(self._workers):
             self._end(peer)
 
@@ -63,7 +66,10 @@ class Crew:
             warmed = self._ask(peer, TRUE)
             if not warmed.ended:
                 return warmed
-        return self._ask(peer, load)
+        measurement = self._ask(peer, load)
+        if not measurement.ended:
+            self._has_leftovers = True
+        return measurement
 
     def _ask(self, peer: str, load: Load) -> Measurement:
         worker = self._workers[peer]
