@@ -71,7 +71,13 @@ class Process:
     tty: bool = False
 
     def resize(self, width: int, height: int) -> None:
-        """Tell a tty its size in characters."""
+        """Tell a tty its size in characters.
+
+        Raises:
+            ValueError: If it is not one of 16 bits, which is all that the kernel keeps.
+        """
+        if not (0 <= width < 65536 and 0 <= height < 65536):
+            raise ValueError(f"no size of a terminal: {width} by {height}")
         if self.tty and self.outputs:
             fcntl.ioctl(self.outputs[1], termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 

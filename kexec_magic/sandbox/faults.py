@@ -100,16 +100,14 @@ class _End(Fault):
             self._end(stream)
 
     def output(self, stream: ExecStream, channel: int, payload: bytes) -> Iterable[bytes]:
-        if not self._after:
-            return (payload,)
         seen = self._seen.get(channel, b"")
-        at = (seen + payload).find(self._after)
-        if at < 0:
-            self._seen[channel] = (seen + payload)[-len(self._after) :]
-            return (payload,)
-        stream.send(channel, payload[: at + len(self._after) - len(seen)])
+        at = -1 if self._after is None else (seen + payload).find(self._after)
+        if at < 0 or self._after is None:
+            self._seen[channel] = (seen + payload)[-len(self._after or b"x") :]
+            yield payload
+            return
+        yield payload[: at + len(self._after) - len(seen)]
         self._end(stream)
-        return ()
 
     def _end(self, stream: ExecStream) -> None:
         if self._by_reset:

@@ -149,7 +149,8 @@ class ExecStream(asyncio.Protocol):
             self._transport.write(frame)
 
     async def drain(self) -> None:
-        """Wait until the client has taken what was sent but for a little."""
+        """Wait until the client has taken what was sent but for a little, and let others on the loop have their turn."""
+        await asyncio.sleep(0)
         await self._writable.wait()
 
     def drop(self) -> None:
@@ -281,13 +282,16 @@ class ExecStream(asyncio.Protocol):
                 return
 
     def _send_output(self, channel: int, data: bytes) -> None:
-        if self._ending:
-            return
-        payloads = [data]
-        for fault in self._faults:
-            payloads = [found for payload in payloads for found in fault.output(self, channel, payload)]
-        for payload in payloads:
+        if not self._ending:
+            self._send_through(self._faults, channel, data)
+
+    def _send_through(self, faults: list[Fault], channel: int, payload: bytes) -> None:
+        """Send what the faults make of a payload; each piece goes out before the next is made."""
+        if not faults:
             self.send(channel, payload)
+            return
+        for found in faults[0].output(self, channel, payload):
+            self._send_through(faults[1:], channel, found)
 
     def _end_output(self, descriptor: int) -> None:
         self._loop.remove_reader(descriptor)
