@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+from array import array
 from typing import Any
 
 __all__ = ["receive_parcel", "send_parcel"]
@@ -29,14 +31,22 @@ def receive_parcel(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
     Raises:
         EOFError: If the other side is gone, before the parcel or within it.
     """
-    # MSG_CMSG_CLOEXEC, where there is one, leaves no moment in which a fork could inherit a descriptor.
+    descriptors = array("i")
+    # Not socket.recv_fds: it takes flags and ignores them, and a pod's command would inherit the descriptors.
     flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    head, descriptors, _, _ = socket.recv_fds(sock, _LENGTH, _MAX_DESCRIPTORS, flags)
+    room = socket.CMSG_SPACE(_MAX_DESCRIPTORS * descriptors.itemsize)
+    head, ancillary, _, _ = sock.recvmsg(_LENGTH, room, flags)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    for descriptor in descriptors:
+        # Where the flag does not exist.
+        os.set_inheritable(descriptor, False)
     head += _receive_exactly(sock, _LENGTH - len(head)) if head else b""
     if not head:
         raise EOFError("the other side closed the socket")
     payload = _receive_exactly(sock, int.from_bytes(head, "big"))
-    return json.loads(payload.decode("utf-8", "surrogatepass")), descriptors
+    return json.loads(payload.decode("utf-8", "surrogatepass")), list(descriptors)
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:

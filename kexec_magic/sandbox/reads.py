@@ -54,7 +54,10 @@ class Target:
     def action(self, verb: str) -> Action:
         """Give what a user needs to be allowed."""
         resource = self.resource.plural + (f"/{self.subresource}" if self.subresource else "")
-        namespace = self.namespace if self.resource.namespaced else ""
+        namespace = self.namespace
+        if self.resource.kind == "Namespace":
+            # A namespace counts as within itself (apiserver's requestinfo.go).
+            namespace = self.name
         return Action(verb, resource, namespace, self.resource.group, self.name)
 
     @property

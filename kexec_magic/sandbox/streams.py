@@ -149,7 +149,7 @@ class ExecStream(asyncio.Protocol):
             self._transport.write(frame)
 
     async def drain(self) -> None:
-        """Wait until the client has taken what was sent but for a little, and let others on the loop have their turn."""
+        """Wait until the client has taken what was sent but for a little; let others on the loop have their turn."""
         await asyncio.sleep(0)
         await self._writable.wait()
 

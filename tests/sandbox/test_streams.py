@@ -90,7 +90,8 @@ def test_a_script_without_an_interpreter_fails_in_the_container(access: Access) 
 def test_the_first_message_is_empty_and_on_the_lowest_output_channel(
     access: Access, options: dict[str, str], first: bytes
 ) -> None:
-    assert plain.run(access, "example", "true", **options).frames[0] == (2, first)
+    with plain.upgrade(access, plain.exec_path("example", "true", **options), [V5]) as connection:
+        assert connection.receive() == (2, first)
 
 
 @pytest.mark.parametrize(("value", "given"), [("true", True), ("banana", True), ("0", False), ("FALSE", False)])
