@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -33,6 +32,7 @@ class Mailbox(Generic[_Item]):
         self._items: deque[_Item] = deque()
         self._bytes = 0
         self._flooded = False
+        self._enough = 0  # bytes at which the taking side is woken
         self._closed = False
         self._condition = threading.Condition()
 
@@ -44,14 +44,16 @@ class Mailbox(Generic[_Item]):
             if not self._closed:
                 self._items.append(item)
                 self._bytes += size
-                if len(self._items) == 1:
+                if self._bytes >= self._enough:
                     self._condition.notify_all()
 
     def take(self, timeout: float) -> list[_Item]:
         """Take all that waits, oldest first; wait up to `timeout` seconds for the first. Empty after that."""
-        if self._flooded:
-            time.sleep(min(timeout, _GATHER))
         with self._condition:
+            if self._flooded:
+                self._enough = self._capacity // 2
+                self._condition.wait_for(lambda: self._bytes >= self._enough, min(timeout, _GATHER))
+                self._enough = 0
             if not self._items:
                 self._condition.wait(timeout)
             items = list(self._items)

@@ -173,7 +173,7 @@ class ExecResult:
         mark = "✔" if self.ok else "✘"
         title = f' title="{escape(self.reason)}"' if self.reason else ""
         html = (
-            f'<span style="font-family: var(--jp-code-font-family, monospace); font-size: 90%"{title}>'
+            f'<span style="font-family: var(--jp-code-font-family, monospace); font-size: 90%; padding-left: 0.5em"{title}>'
             f'<span style="color: {colour}; font-weight: bold">{mark}</span> {escape(self.summary())}</span>'
         )
         return {"text/plain": repr(self), "text/html": html}
