@@ -1,4 +1,4 @@
-"""The REST reads: versions, discovery, objects and lists of them, and the question what one may do.
+"""The REST reads: versions, discovery, objects and lists of them, and logs.
 
 Source: kubernetes.io/docs/reference/using-api; messages as the real server words them.
 """
@@ -22,9 +22,9 @@ from kexec_magic.sandbox.selection import (
 )
 from kexec_magic.sandbox.statuses import failure
 from kexec_magic.sandbox.tables import make_table
-from kexec_magic.sandbox.users import Action, User
+from kexec_magic.sandbox.users import Action
 
-__all__ = ["Answer", "Target", "parse_target", "read_discovery", "read_log", "read_objects", "review_access"]
+__all__ = ["Answer", "Target", "parse_target", "read_discovery", "read_log", "read_objects"]
 
 _TABLE = "as=Table"
 _EXPIRED = (
@@ -161,23 +161,6 @@ def read_discovery(path: str, *, old_server: bool) -> Answer | None:
         name = path.removesuffix("/v1").removeprefix("/apis/")
         return Answer(200, _resource_list(name, f"{name}/v1") if path.endswith("/v1") else _group(name))
     return None
-
-
-def review_access(user: User, review: dict[str, Any]) -> Answer:
-    """Answer a SelfSubjectAccessReview."""
-    wanted = review.get("spec", {}).get("resourceAttributes", {})
-    resource = wanted.get("resource", "")
-    if wanted.get("subresource"):
-        resource += f"/{wanted['subresource']}"
-    action = Action(
-        wanted.get("verb", ""),
-        resource,
-        wanted.get("namespace", ""),
-        wanted.get("group", ""),
-        wanted.get("name", ""),
-    )
-    head = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
-    return Answer(201, {**head, "spec": review.get("spec", {}), "status": {"allowed": user.may(action)}})
 
 
 def _group(name: str) -> dict[str, Any]:

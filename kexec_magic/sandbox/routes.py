@@ -21,8 +21,8 @@ from kexec_magic.sandbox.reads import (
     read_discovery,
     read_log,
     read_objects,
-    review_access,
 )
+from kexec_magic.sandbox.reviews import review_access
 from kexec_magic.sandbox.statuses import encode_json, failure
 from kexec_magic.sandbox.streams import ExecStream
 from kexec_magic.sandbox.subprotocols import Subprotocol
@@ -82,7 +82,7 @@ class Routes:
             message = f'forbidden: User "{user.name}" cannot {request.method.lower()} path "{path}"'
             return Answer(403, failure(403, "Forbidden", message, {}))
         if path == _REVIEWS and request.method == "POST":
-            return review_access(user, await request.json())
+            return review_access(user, await request.read())
         if target is None:
             found = read_discovery(path, old_server=self._cluster.old_server)
             message = "the server could not find the requested resource"

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,9 +239,9 @@ def get(access: Access, path: str, **options: Any) -> Response:
         return connection.response
 
 
-def run(access: Access, pod: str, *argv: str, subprotocols: list[str] | None = None, **options: str) -> Connection:
+def run(access: Access, pod: str, *argv: str, subprotocols: Iterable[str] = (V5,), container: str = "") -> Connection:
     """Run a command to its end."""
-    with upgrade(access, exec_path(pod, *argv, **options), [V5] if subprotocols is None else subprotocols) as found:
+    with upgrade(access, exec_path(pod, *argv, container=container), list(subprotocols)) as found:
         return found.drain()
 
 

@@ -19,8 +19,8 @@ def _isolated(sandbox: Sandbox) -> None:
         pytest.skip(sandbox.isolation.describe())
 
 
-def out(access: Access, pod: str, *argv: str, **options: str) -> str:
-    done = plain.run(access, pod, *argv, **options)
+def out(access: Access, pod: str, *argv: str, container: str = "") -> str:
+    done = plain.run(access, pod, *argv, container=container)
     assert (done.exit_code, done.stderr) == (0, b"")
     return done.stdout.decode()
 

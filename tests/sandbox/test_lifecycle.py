@@ -31,10 +31,14 @@ def program(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         found.kill()
 
 
-def _children(pid: int) -> list[int]:
+def _below(pid: int) -> list[int]:
     """Give all descendants of a process."""
-    direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*direct, *(found for child in direct for found in _children(child))]
+    direct = [
+        int(child)
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]
+    return [*direct, *(found for child in direct for found in _below(child))]
 
 
 def _wait_for_end(pids: list[int]) -> None:
@@ -54,13 +58,7 @@ def _descendants_of_a_busy_server(pid: int, kubeconfig: Path, folder: Path) -> l
     with plain.upgrade(access, plain.exec_path("example", "sh", "-c", "echo in; sleep 1000"), [V5]) as connection:
         connection.until(1, b"in\n")
     plain.run(access, "example", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 &")
-    task = Path(f"/proc/{pid}/task")
-    found = [
-        descendant
-        for thread in task.iterdir()
-        for child in (thread / "children").read_text().split()
-        for descendant in (int(child), *_children(int(child)))
-    ]
+    found = _below(pid)
     assert len(found) >= 4
     return found
 
@@ -97,23 +95,13 @@ def test_when_the_program_is_killed_its_pods_processes_die(program: subprocess.P
 
 
 def test_closing_ends_every_process_and_removes_every_file(tmp_path: Path) -> None:
+    before = set(_below(os.getpid()))
     with Sandbox() as sandbox:
         folder = sandbox.kubeconfig.parent
         below = _descendants_of_a_busy_server(os.getpid(), sandbox.kubeconfig, tmp_path)
-        mine = [pid for pid in below if _is_below(pid, folder)]
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not folder.exists()
-    _wait_for_end(mine)
-
-
-def _is_below(pid: int, folder: Path) -> bool:
-    """Tell whether a process's mounts or folder belong to one sandbox."""
-    try:
-        return str(folder) in Path(f"/proc/{pid}/mountinfo").read_text() or str(folder) in os.readlink(
-            f"/proc/{pid}/cwd"
-        )
-    except OSError:
-        return False
+    _wait_for_end([pid for pid in below if pid not in before])
 
 
 def test_the_kubeconfig_is_its_owners_alone_and_names_four_users(sandbox: Sandbox) -> None:

@@ -206,6 +206,13 @@ def test_access_reviews_tell_what_one_may_do(access: Access, token: str, verb: s
     assert (response.status, response.json()["status"]["allowed"]) == (201, allowed)
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b"k8s\0\xff", b"k8s\0\x0d\x01"])
+def test_a_review_that_is_none_is_a_bad_request(access: Access, body: bytes) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    with plain.request(access, path, method="POST", body=body) as connection:
+        assert connection.response.status == 400
+
+
 def test_rights_to_exec_alone_are_enough_and_only_in_their_namespace(access: Access) -> None:
     for namespace, pod, status in (("default", "example", 101), ("shop", "db-0", 403)):
         path = plain.exec_path(pod, "true", namespace=namespace)

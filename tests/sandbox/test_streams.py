@@ -96,8 +96,9 @@ def test_the_first_message_is_empty_and_on_the_lowest_output_channel(
 
 @pytest.mark.parametrize(("value", "given"), [("true", True), ("banana", True), ("0", False), ("FALSE", False)])
 def test_a_flag_is_true_unless_it_says_otherwise(access: Access, value: str, given: bool) -> None:
-    done = plain.run(access, "example", "sh", "-c", "echo out; echo err >&2", stderr=value)
-    assert done.stderr == (b"err\n" if given else b"")
+    path = plain.exec_path("example", "sh", "-c", "echo out; echo err >&2", stderr=value)
+    with plain.upgrade(access, path, [V5]) as connection:
+        assert connection.drain().stderr == (b"err\n" if given else b"")
 
 
 def test_an_empty_flag_is_true(access: Access) -> None:
