@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     with sandbox:
         print(sandbox.kubeconfig, flush=True)  # noqa: T201
         print(f"{sandbox.url}: {sandbox.isolation.describe()} Stop with Ctrl-C.", flush=True)  # noqa: T201
+        if not sandbox.isolation.isolated:
+            print(f"warning: {sandbox.isolation.describe()}", file=sys.stderr, flush=True)  # noqa: T201
         signal.sigwait(ends)
     return 0
 

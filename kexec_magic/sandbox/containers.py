@@ -81,6 +81,15 @@ class Process:
         if self.tty and self.outputs:
             fcntl.ioctl(self.outputs[1], termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
+    def close(self) -> None:
+        """Give back what is left of its descriptors."""
+        remaining = {self.stdin, *self.outputs.values()} - {None}
+        self.stdin, self.outputs = None, {}
+        for descriptor in remaining:
+            if descriptor is not None:
+                os.close(descriptor)
+        self.exec_socket.close()
+
     async def wait(self) -> Ended:
         """Wait until the command has ended, or never started."""
         try:
@@ -132,18 +141,20 @@ class Container:
                 elif near is not None:
                     process.outputs[number] = near
         try:
-            send_parcel(self._control, {}, (*given, *opened))
-        except ConnectionError as exc:
+            try:
+                send_parcel(self._control, {}, (*given, *opened))
+            finally:
+                theirs.close()
+                for descriptor in opened:
+                    os.close(descriptor)
+            await _send(ours, {"argv": argv, "tty": tty, "env": self._environment(tty=tty)})
+            if tty:
+                _, (terminal,) = await _receive(ours)
+                os.set_blocking(terminal, False)
+                process.stdin, process.outputs = terminal, {1: terminal}
+        except (OSError, EOFError) as exc:
+            process.close()
             raise OSError("the container is gone") from exc
-        finally:
-            theirs.close()
-            for descriptor in opened:
-                os.close(descriptor)
-        await _send(ours, {"argv": argv, "tty": tty, "env": self._environment(tty=tty)})
-        if tty:
-            _, (terminal,) = await _receive(ours)
-            os.set_blocking(terminal, False)
-            process.stdin, process.outputs = terminal, {1: terminal}
         return process
 
     def close(self) -> None:
@@ -154,7 +165,10 @@ class Container:
     async def _start(self) -> None:
         Path(self.spec["folder"]).mkdir(parents=True, mode=0o700, exist_ok=True)
         self._control = self._node.launch(self.spec)
-        content, _ = await _receive(self._control)
+        try:
+            content, _ = await _receive(self._control)
+        except EOFError as exc:
+            raise OSError("the process that runs the containers has ended") from exc
         if "error" in content:
             raise OSError(content["error"])
 
@@ -173,13 +187,13 @@ class Container:
 class Node:
     """The process that runs all containers, and the folder they live in."""
 
-    def __init__(self, folder: Path, *, isolate: bool) -> None:
+    def __init__(self, folder: Path, *, isolate: bool, busybox: bool) -> None:
         self.folder = folder
         self.isolation = Isolation(isolate, "" if isolate else "it was asked for", os.geteuid() != 0)
-        busybox = roots.find_static_busybox()
+        found = roots.find_static_busybox() if busybox else None
         self._common: dict[str, Any] = {
-            "busybox": str(busybox) if busybox else None,
-            "applets": roots.busybox_applets(busybox) if busybox else [],
+            "busybox": str(found) if found else None,
+            "applets": roots.busybox_applets(found) if found else [],
         }
         self._containers: list[Container] = []
         control, theirs = socket.socketpair()
@@ -210,6 +224,8 @@ class Node:
         try:
             await trial.start()
         except OSError as exc:
+            if self._program.poll() is not None:
+                raise RuntimeError(f"{sys.executable} cannot run the containers") from exc
             self.isolation = Isolation(False, f"the kernel refuses: {exc}")
         trial.close()
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Fault",
     "Refusal",
+    "Stall",
     "close_without_status",
     "cut_messages",
     "drop_before_status",
@@ -65,6 +66,9 @@ class Fault:
     def for_one_exec(self) -> Fault:
         """Give a copy with a memory of its own."""
         return copy.copy(self)
+
+    async def requested(self) -> None:
+        """Act before a request is answered at all."""
 
     def refusal(self, offered: list[str]) -> Refusal | None:
         """Decide about a request, given the subprotocols that it offers (none for REST)."""
@@ -161,6 +165,9 @@ class _Refuse(Fault):
     def __init__(self, refusal: Refusal, names: frozenset[str] | None = None) -> None:
         self._refusal, self._names = refusal, names
 
+    async def requested(self) -> None:
+        """Act before a request is answered at all."""
+
     def refusal(self, offered: list[str]) -> Refusal | None:
         return self._refusal if self._names is None or self._names & set(offered) else None
 
@@ -168,8 +175,8 @@ class _Refuse(Fault):
 class Stall(Fault):
     """A server that says nothing for a while. `release` ends it, from any thread and for good."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float | None, *, unanswered: bool) -> None:
+        self._seconds, self._unanswered = seconds, unanswered
         self._lock = threading.Lock()
         self._released = False
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -177,7 +184,15 @@ class Stall(Fault):
     def for_one_exec(self) -> Fault:
         return self
 
+    async def requested(self) -> None:
+        if self._unanswered:
+            await self._wait()
+
     async def opened(self, stream: ExecStream) -> None:
+        if not self._unanswered:
+            await self._wait()
+
+    async def _wait(self) -> None:
         event = asyncio.Event()
         with self._lock:
             if self._released:
@@ -302,9 +317,9 @@ def flood(size: int) -> Fault:
     return _Flood(size)
 
 
-def stall(seconds: float | None = None) -> Stall:
-    """Say nothing after the upgrade, for that long or until released."""
-    return Stall(seconds)
+def stall(seconds: float | None = None, *, unanswered: bool = False) -> Stall:
+    """Say nothing after the upgrade, for that long or until released; `unanswered` leaves out even the HTTP answer."""
+    return Stall(seconds, unanswered=unanswered)
 
 
 def stop_reading_stdin() -> Fault:

@@ -30,7 +30,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 # A bind mount that is made read-only must keep the flags that its file system has, or a user namespace may not do it.
-_KEPT = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, os.ST_NOATIME: 1024}
+# statvfs(3) reports them under the numbers that mount(2) takes; 1024 is MS_NOATIME.
+_KEPT = MS_NOSUID | MS_NODEV | MS_NOEXEC | 1024
 # linux/prctl.h
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
 # containerd's default set, without CAP_MKNOD: its containers have a device cgroup, ours have none.
@@ -80,8 +81,7 @@ def bind(source: Path, target: Path, *, writable: bool = False) -> None:
     mount(str(source), target, "", _MS_BIND | _MS_REC)
     if writable:
         return
-    present = os.statvfs(target).f_flag
-    kept = sum(flag for found, flag in _KEPT.items() if present & found)
+    kept = os.statvfs(target).f_flag & _KEPT
     mount("none", target, "", MS_REMOUNT | _MS_BIND | MS_RDONLY | kept)
 
 

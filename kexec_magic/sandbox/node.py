@@ -141,13 +141,21 @@ class _Launcher:
 
     def _start(self, descriptors: list[int]) -> None:
         exec_socket = socket.socket(fileno=descriptors[0])
-        pid = os.fork()
+        pid: int | None
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            # ENOMEM: process 1 has ended, and no other can start in its namespace (pid_namespaces(7)).
+            send_parcel(exec_socket, {"error": f"the container has ended: {exc}"})
+            exec_socket.close()
+            pid = None
         if pid == 0:
             signal.set_wakeup_fd(-1)
             _run(self._spec, exec_socket, descriptors[1:])
         for descriptor in descriptors[1:]:
             os.close(descriptor)
-        self._running[pid] = exec_socket
+        if pid is not None:
+            self._running[pid] = exec_socket
 
     def _reap(self) -> None:
         while True:
@@ -213,16 +221,20 @@ def _run(spec: dict[str, Any], exec_socket: socket.socket, descriptors: list[int
             _execute(request["argv"], request["env"])
         except LookupError as exc:
             send_parcel(exec_socket, {"error": exc.args[0]})
+        except OSError as exc:
+            # runc has found the program and is past reporting: it writes to the command's stderr and exits with 1.
+            os.write(2, f"exec {exc.filename}: {_describe(exc)}\n".encode(errors="surrogateescape"))
     except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
         os.write(2, f"sandbox: {exc!r}\n".encode())
     os._exit(1)
 
 
 def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    """Replace this process by a command, with the words of runc 1.1 where that fails.
+    """Replace this process by a command.
 
     Raises:
-        LookupError: If there is no such program; its text is what the runtime reports.
+        LookupError: If there is no such program; its text is what the runtime reports (runc 1.1).
+        OSError: If the kernel refuses to run it.
     """
     if not argv:
         raise LookupError("exec failed: args must not be empty")
@@ -234,12 +246,7 @@ def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
     os.umask(0o022)
     # A pod does not leave core files.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    try:
-        os.execve(path, argv, environment)
-    except OSError as exc:
-        # runc has found the program and is past reporting: it writes to the command's stderr and exits with 1.
-        os.write(2, f"exec {path}: {_describe(exc)}\n".encode(errors="surrogateescape"))
-        os._exit(1)
+    os.execve(path, argv, environment)
 
 
 def _look_up(name: str, search_path: str) -> str:

@@ -140,8 +140,7 @@ def _populate_three_programs(root: Path, busybox: str | None) -> None:
             raise OSError(f"this machine has no {name}")
         _show(Path(found).resolve(), root / "bin" / name)
     if not busybox:
-        _show(Path("/usr/lib"), root / "usr/lib")
-        for name in ("lib", "lib64"):
+        for name in ("usr/lib", "usr/lib64", "lib", "lib64", "etc/ld.so.cache"):
             _mirror(Path("/") / name, root / name)
 
 

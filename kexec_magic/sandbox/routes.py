@@ -67,6 +67,7 @@ class Routes:
             text = f"431 {responses[431]}".encode()
             return _refuse(request, Refusal(431, text, {"Content-Type": "text/plain; charset=utf-8"}, False))
         for fault in self._cluster.request_faults(request.method, request.raw_path):
+            await fault.requested()
             if refusal := fault.refusal(offered):
                 return _refuse(request, refusal)
         if user is None:
@@ -106,6 +107,7 @@ class Routes:
         wanted = ExecRequest.parse(request.query)
         faults = cluster.exec_faults(wanted.argv)
         for fault in faults:
+            await fault.requested()
             if refusal := fault.refusal(offered):
                 return _refuse(request, refusal)
         denied = authorize_exec(user, target.namespace, target.name, old_server=cluster.old_server)

@@ -45,6 +45,7 @@ class Sandbox:
         port: The TCP port; 0 picks a free one.
         kubeconfig: Where to write the kubeconfig; by default in the sandbox's own folder, which goes with it.
         isolate: Give containers namespaces of their own where the kernel allows it.
+        busybox: Give pods busybox where this machine has a static one; else they have its own sh and tools.
 
     Attributes:
         url: The server's address, once started.
@@ -65,8 +66,9 @@ class Sandbox:
         port: int = 0,
         kubeconfig: Path | str | None = None,
         isolate: bool = True,
+        busybox: bool = True,
     ) -> None:
-        self._port, self._kubeconfig, self._isolate = port, kubeconfig, isolate
+        self._port, self._kubeconfig, self._isolate, self._busybox = port, kubeconfig, isolate, busybox
         self._cluster = Cluster(old_server)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,7 +186,7 @@ class Sandbox:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         listener = socket.create_server(("127.0.0.1", self._port))
         folder = Path(tempfile.mkdtemp(prefix="kexec-sandbox-"))
-        node = Node(folder, isolate=self._isolate)
+        node = Node(folder, isolate=self._isolate, busybox=self._busybox)
         try:
             await node.probe()
             self.isolation = node.isolation

@@ -107,6 +107,8 @@ class ExecStream(asyncio.Protocol):
         finally:
             # Also where the server stops in the middle of it: then nothing else gives the descriptors back.
             self._release()
+            # A client must not wait for ever for what cannot come; after an ordinary end this does nothing.
+            self.drop()
 
     async def _run_command(self, container: Container) -> Ended:
         request = self.request
@@ -188,13 +190,11 @@ class ExecStream(asyncio.Protocol):
         process = self._process
         if process is None:
             return
-        for descriptor in {*process.outputs.values(), *([process.stdin] if process.stdin is not None else [])}:
-            self._loop.remove_reader(descriptor)
-            self._loop.remove_writer(descriptor)
-            os.close(descriptor)
-        process.stdin = None
-        process.outputs.clear()
-        process.exec_socket.close()
+        for descriptor in (process.stdin, *process.outputs.values()):
+            if descriptor is not None:
+                self._loop.remove_reader(descriptor)
+                self._loop.remove_writer(descriptor)
+        process.close()
 
     # From the client to the command.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -127,6 +128,19 @@ def test_a_stall_lasts_until_it_is_released(sandbox: Sandbox, access: Access) ->
         stall.release()
         assert connection.drain().exit_code == 3
     assert plain.run(access, "example", *_COUNT).exit_code == 3
+
+
+@pytest.mark.parametrize("path", ["/version", plain.exec_path("example", *_COUNT)])
+def test_a_request_is_left_unanswered_until_released(sandbox: Sandbox, access: Access, path: str) -> None:
+    stall = faults.stall(unanswered=True)
+    sandbox.on_exec("count", stall)
+    sandbox.on_request("GET", "/version", stall)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(plain.get, access, path)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.1)
+        stall.release()
+        assert waiting.result(plain.TIMEOUT).status in (200, 400)
 
 
 def test_a_stall_may_end_by_itself(sandbox: Sandbox, access: Access) -> None:

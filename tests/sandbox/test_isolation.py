@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,36 @@ def test_noshell_has_three_programs_and_no_shell(access: Access) -> None:
     for name in ("sh", "/bin/sh", "ash", "busybox", "ls"):
         status = plain.run(access, "noshell", name).status
         assert status["reason"] == "InternalError"
+
+
+def test_as_an_ordinary_user_a_pod_is_isolated_by_a_user_namespace(tmp_path: Path) -> None:
+    # For the sandbox's own tests as root: a user without rights, who can still read this checkout.
+    mapping = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run([*mapping, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine's unshare cannot map a user")
+    config = tmp_path / "config"
+    command = [*mapping, sys.executable, "-m", "kexec_magic.sandbox", "--kubeconfig", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        lines = [program.stdout.readline(), program.stdout.readline()]
+        access = Access.read(config, tmp_path)
+        assert "a user, root, process and mount namespace" in lines[1]
+        assert out(access, "example", "id", "-u") == "0\n"
+        assert len(out(access, "example", "ps").splitlines()) < 5
+        assert plain.run(access, "tools", "touch", "/usr/x").exit_code == 1
+        path = plain.exec_path("example", "tty", stdin="true", tty="true", stderr="")
+        with plain.upgrade(access, path, [V5]) as connection:
+            assert connection.drain().stdout == b"/dev/pts/0\r\n"
+        program.terminate()
+
+
+def test_without_busybox_pods_have_the_machines_programs(tmp_path: Path) -> None:
+    with Sandbox(busybox=False) as sandbox:
+        access = Access.read(sandbox.kubeconfig, tmp_path)
+        assert out(access, "example", "sh", "-c", "command -v ls").strip() in ("/usr/bin/ls", "/bin/ls")
+        assert plain.run(access, "example", "touch", "/usr/x").exit_code == 1
+        assert out(access, "noshell", "echo", "hello") == "hello\n"
+        assert plain.run(access, "noshell", "/bin/sh").status["reason"] == "InternalError"
 
 
 def test_the_description_says_that_the_network_is_shared(sandbox: Sandbox) -> None:

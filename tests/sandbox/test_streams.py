@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -172,6 +173,22 @@ def test_output_waits_for_a_slow_client_and_none_of_it_is_lost(access: Access) -
         assert plain.run(access, "example", "ls", "/tmp/written").exit_code == 1
         assert len(connection.drain().stdout) == size
         assert connection.exit_code == 0
+
+
+def test_many_execs_at_once_each_get_their_own_answer(access: Access) -> None:
+    def answer(number: int) -> tuple[bytes, int | None]:
+        pod = f"web-{number % 4 + 1}"
+        done = plain.run(access, pod, "sh", "-c", f"echo {number}; exit {number}", subprotocols=[(V5, V4)[number % 2]])
+        return done.stdout, done.exit_code
+
+    with ThreadPoolExecutor(64) as pool:
+        assert list(pool.map(answer, range(200))) == [(b"%d\n" % number, number) for number in range(200)]
+
+
+def test_arguments_of_any_bytes_and_much_of_them_arrive(access: Access) -> None:
+    arguments = ["é€ \u2028", "", "a\nb", "-n", "$HOME", *["x" * 100_000] * 7]
+    done = plain.run(access, "example", "printf", "%s|", *arguments)
+    assert done.stdout.decode() == "".join(f"{argument}|" for argument in arguments)
 
 
 def test_a_frame_without_a_mask_ends_the_connection(access: Access) -> None:
