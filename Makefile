@@ -6,7 +6,7 @@ KUBECONFIG_UNDER_TEST ?=
 NAMESPACE_UNDER_TEST ?= default
 ARGS ?=
 
-.PHONY: help demo lab test test-cluster lint types imports coverage bench clean
+.PHONY: help demo lab test test-browser test-cluster lint types imports coverage bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,9 @@ lab: $(VENV)/installed-lab $(VENV)/installed-sandbox ## open the notebooks in Ju
 
 test: $(VENV)/installed-dev ## the test suite, on the sandbox
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: $(VENV)/installed-dev $(VENV)/installed-browser ## JupyterLab in a headless Chromium; ARGS=--pictures renews the README's
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 test-cluster: $(VENV)/installed-dev ## the client's tests on a real cluster: KUBECONFIG_UNDER_TEST=FILE [NAMESPACE_UNDER_TEST=NS]
 	$(BIN)/python -m pytest -m cluster --kubeconfig '$(KUBECONFIG_UNDER_TEST)' --namespace '$(NAMESPACE_UNDER_TEST)' $(ARGS)

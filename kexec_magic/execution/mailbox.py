@@ -44,7 +44,7 @@ class Mailbox(Generic[_Item]):
             if not self._closed:
                 self._items.append(item)
                 self._bytes += size
-                if self._bytes >= self._enough:
+                if self._bytes >= self._enough or not size:
                     self._condition.notify_all()
 
     def take(self, timeout: float) -> list[_Item]:
