@@ -227,10 +227,10 @@ def upgrade(
 
 
 def exec_path(pod: str, *argv: str, namespace: str = "default", **options: str) -> str:
-    """Give the path of an exec; `stdout` and `stderr` are asked for unless options say otherwise."""
+    """Give the path of an exec; `stdout` and `stderr` are asked for unless an option is given as empty."""
     query = [("command", element) for element in argv]
-    query += ({"stdout": "true", "stderr": "true"} | options).items()
-    return f"/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode([pair for pair in query if pair[1]])}"
+    query += [(name, value) for name, value in ({"stdout": "true", "stderr": "true"} | options).items() if value]
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
 
 
 def get(access: Access, path: str, **options: Any) -> Response:
