@@ -16,6 +16,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 from kexec_magic.sandbox import Sandbox
 
@@ -50,9 +51,15 @@ def main() -> int:
 def execute(path: Path) -> Any:
     """Execute a notebook cell by cell, printing each with its outputs as soon as it is done."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=SECONDS_PER_CELL, kernel_name="python3", coalesce_streams=True)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        coalesce_streams=True,
+        # Sockets of this user's own: over TCP the kernel warns that nothing is encrypted.
+        config=Config({"KernelManager": {"transport": "ipc"}, "AsyncKernelManager": {"transport": "ipc"}}),
+    )
     client.on_cell_executed = lambda cell, cell_index, execute_reply: show(cell)
-    client.on_cell_error = lambda cell, cell_index, execute_reply: show(cell)
     client.execute()
     return notebook
 
