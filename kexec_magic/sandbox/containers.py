@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -20,7 +21,12 @@ from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
 
 __all__ = ["Container", "Ended", "Isolation", "Node", "Process"]
 
-_BOOT = "import sys; sys.path[:] = sys.argv[2:]; from kexec_magic.sandbox.node import main; main(int(sys.argv[1]))"
+_BOOT = """\
+import sys
+sys.path[:] = sys.argv[3:]
+from kexec_magic.sandbox.node import main
+main(int(sys.argv[1]), sys.argv[2])
+"""
 _GRACE = 5.0  # seconds for the containers to end before their node is killed
 # A pipe of this size lets a busy command write on while the server encrypts what came before; Linux allows 1 MiB.
 _PIPE_SIZE = 256 * 1024
@@ -200,7 +206,7 @@ class Node:
         self._control = control
         # The same places as here, but for the current folder: -I and no environment, so that nothing else decides.
         places = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
-        command = [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), *places]
+        command = [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), str(folder), *places]
         self._program = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/")
         theirs.close()
 
@@ -237,7 +243,7 @@ class Node:
         return ours
 
     def close(self) -> None:
-        """End all containers and wait until their processes are gone."""
+        """End all containers, wait until their processes are gone, and remove the folder."""
         for container in self._containers:
             container.close()
         self._control.close()
@@ -246,6 +252,8 @@ class Node:
         except subprocess.TimeoutExpired:
             self._program.kill()
             self._program.wait()
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
 
 def _pipe(number: int, wanted: bool) -> tuple[int | None, int]:

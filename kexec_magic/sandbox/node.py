@@ -14,10 +14,10 @@ import fcntl
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
-import sys
 import termios
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,8 +32,11 @@ _IDLE = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"],
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
-def main(descriptor: int) -> NoReturn:
-    """Fork a launcher for every container that the server names on this socket, until the server is gone."""
+def main(descriptor: int, folder: str) -> NoReturn:
+    """Fork a launcher for every container that the server names on this socket, until the server is gone.
+
+    Then remove the sandbox's folder: a server that was killed cannot.
+    """
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     # An interrupt typed in the server's terminal is the server's matter: it closes the socket when it is done.
@@ -44,6 +47,8 @@ def main(descriptor: int) -> NoReturn:
             spec, (launcher,) = receive_parcel(control)
         except EOFError:
             _wait_for_children()
+            # What cannot be removed is the server's to report, if it is still there.
+            shutil.rmtree(folder, ignore_errors=True)
             os._exit(0)
         if os.fork() == 0:
             control.close()
@@ -276,7 +281,3 @@ def _describe(error: OSError) -> str:
     # As Go words it: without the capital letter.
     number = error.errno or errno.EIO
     return os.strerror(number)[0].lower() + os.strerror(number)[1:]
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import shutil
 import socket
 import tempfile
 import threading
@@ -213,4 +212,3 @@ class Sandbox:
         finally:
             listener.close()
             node.close()
-            shutil.rmtree(folder)

@@ -85,13 +85,19 @@ def test_the_program_ends_cleanly_when_it_is_told_to(
     _wait_for_end(below)
 
 
-def test_when_the_program_is_killed_its_pods_processes_die(program: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_when_the_program_is_killed_its_pods_processes_die_and_its_folder_goes(
+    program: subprocess.Popen[str], tmp_path: Path
+) -> None:
     assert program.stdout is not None
     program.stdout.readline()
     below = _descendants_of_a_busy_server(program.pid, tmp_path / "config", tmp_path)
+    (node, *_) = below
+    folder = Path(Path(f"/proc/{node}/cmdline").read_text().split("\0")[5])
+    assert folder.name.startswith("kexec-sandbox-")
     program.kill()
     program.wait(LIMIT)
     _wait_for_end(below)
+    assert not folder.exists()
 
 
 def test_closing_ends_every_process_and_removes_every_file(tmp_path: Path) -> None:
