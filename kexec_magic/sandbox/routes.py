@@ -14,6 +14,7 @@ from kexec_magic.sandbox.cluster import Cluster, RecordedRequest
 from kexec_magic.sandbox.execs import ExecRequest, authorize_exec, check_exec, offered_subprotocols, refuse
 from kexec_magic.sandbox.faults import Fault, Refusal
 from kexec_magic.sandbox.frames import accept_key
+from kexec_magic.sandbox.peers import is_own_user
 from kexec_magic.sandbox.reads import (
     Answer,
     Target,
@@ -60,7 +61,7 @@ class Routes:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request."""
         offered = offered_subprotocols(request.headers.get("Sec-WebSocket-Protocol"))
-        user = authenticate(request.headers.get("Authorization"), _common_name(request))
+        user = self._authenticate(request)
         name = user.name if user else None
         self._cluster.requests.append(RecordedRequest(request.method, request.raw_path, offered, name))
         if len(request.raw_path) > _MAX_HEAD:
@@ -76,6 +77,14 @@ class Routes:
         if target and (target.resource.plural, target.subresource) == ("pods", "exec"):
             return await self._exec(request, target, user, offered)
         return _answer(await self._read(request, target, user))
+
+    def _authenticate(self, request: web.BaseRequest) -> User | None:
+        user = authenticate(request.headers.get("Authorization"), name := _common_name(request))
+        if user is None or user.is_anonymous or name is not None:
+            return user
+        client, server = request.get_extra_info("peername"), request.get_extra_info("sockname")
+        # A connection that is gone already has neither, and nobody to answer.
+        return user if client and server and is_own_user(client[1], server[1]) else None
 
     async def _read(self, request: web.BaseRequest, target: Target | None, user: User) -> Answer:
         path = request.path

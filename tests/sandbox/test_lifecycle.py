@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -152,6 +154,24 @@ def test_only_the_loopback_address_listens(sandbox: Sandbox) -> None:
     listening = Path("/proc/net/tcp").read_text().splitlines() + Path("/proc/net/tcp6").read_text().splitlines()
     local = [line.split()[1] for line in listening[1:] if line.split()[1].endswith(f":{port:04X}") and " 0A " in line]
     assert local == [f"0100007F:{port:04X}"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
+def test_another_user_of_the_machine_gets_nowhere_with_a_token(sandbox: Sandbox, access: Access) -> None:
+    request = b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admintoken\r\n\r\n"
+    context = ssl.create_default_context(cadata=access.authority)
+    for user, status in ((0, b"200"), (12345, b"401")):
+        # A socket belongs to whoever made it.
+        os.seteuid(user)
+        try:
+            plain_socket = socket.socket()
+        finally:
+            os.seteuid(0)
+        with plain_socket:
+            plain_socket.connect(("127.0.0.1", access.port))
+            with context.wrap_socket(plain_socket, server_hostname="127.0.0.1") as sock:
+                sock.sendall(request)
+                assert sock.recv(12).split()[1] == status
 
 
 def test_an_interpreter_that_exits_takes_its_sandbox_along(tmp_path: Path) -> None:
