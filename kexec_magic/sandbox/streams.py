@@ -126,8 +126,7 @@ class ExecStream(asyncio.Protocol):
         self._flush_stdin()
         # Output has ended when nobody holds its pipes any more: a background process keeps the exec open.
         await self._outputs_ended.wait()
-        ended = await self._process.wait()
-        return ended
+        return await self._process.wait()
 
     async def _finish(self, status: bytes | None) -> None:
         messages = [status]
