@@ -29,7 +29,7 @@ lab: $(VENV)/installed-lab $(VENV)/installed-sandbox ## open the notebooks in Ju
 test: $(VENV)/installed-dev ## the test suite, on the sandbox
 	$(BIN)/python -m pytest $(ARGS)
 
-test-browser: $(VENV)/installed-dev $(VENV)/installed-browser ## JupyterLab in a headless Chromium; ARGS=--pictures renews the README's
+test-browser: $(VENV)/installed-dev ## JupyterLab in a headless Chromium; ARGS=--pictures renews the README's
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
 test-cluster: $(VENV)/installed-dev ## the client's tests on a real cluster: KUBECONFIG_UNDER_TEST=FILE [NAMESPACE_UNDER_TEST=NS]

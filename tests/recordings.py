@@ -46,8 +46,9 @@ class Recording:
 def _bytes(frame: dict[str, Any]) -> bytes:
     if "hex" in frame:
         return bytes.fromhex(frame["hex"])
-    head = bytes.fromhex(frame["hex_head"])
-    return head + b"." * (frame["len"] - len(head))
+    head: bytes = bytes.fromhex(frame["hex_head"])
+    length: int = frame["len"]
+    return head + b"." * (length - len(head))
 
 
 def recordings() -> list[Recording]:

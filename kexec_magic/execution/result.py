@@ -172,8 +172,9 @@ class ExecResult:
         colour = "#1a7f37" if self.ok else "#cf222e"
         mark = "✔" if self.ok else "✘"
         title = f' title="{escape(self.reason)}"' if self.reason else ""
+        font = "font-family: var(--jp-code-font-family, monospace); font-size: 90%; padding-left: 0.5em"
         html = (
-            f'<span style="font-family: var(--jp-code-font-family, monospace); font-size: 90%; padding-left: 0.5em"{title}>'
+            f'<span style="{font}"{title}>'
             f'<span style="color: {colour}; font-weight: bold">{mark}</span> {escape(self.summary())}</span>'
         )
         return {"text/plain": repr(self), "text/html": html}

@@ -61,7 +61,7 @@ def start() -> Iterator[Start]:
             context.verify_mode = ssl.CERT_OPTIONAL
             AUTHORITY.configure_trust(context)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.handle_error = lambda request, address: None  # type: ignore[method-assign]  # refused handshakes
+        server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]  # refused handshakes
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
         return f"127.0.0.1:{server.server_address[1]}"
