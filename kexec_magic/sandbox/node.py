@@ -244,8 +244,9 @@ def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
     if not argv:
         raise LookupError("exec failed: args must not be empty")
     path = _look_up(argv[0], environment["PATH"])
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
-        # Python, and we, ignore them; a command must not inherit that.
+    # What Python, this process or whoever started it (nohup) ignores, a command must not inherit. The C library keeps
+    # signals 32 and 33 to itself: no program can change those.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.umask(0o022)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -243,6 +244,13 @@ def run(access: Access, pod: str, *argv: str, subprotocols: Iterable[str] = (V5,
     """Run a command to its end."""
     with upgrade(access, exec_path(pod, *argv, container=container), list(subprotocols)) as found:
         return found.drain()
+
+
+def ignored_signals(access: Access, pod: str) -> set[signal.Signals]:
+    """Give the signals that a command starts with as ignored; the C library's own two, which have no names, apart."""
+    line = run(access, pod, "grep", "SigIgn", "/proc/self/status").stdout
+    mask = int(line.split()[1], 16)
+    return {number for number in signal.Signals if mask >> (number - 1) & 1}
 
 
 def _read_response(sock: ssl.SSLSocket) -> Connection:

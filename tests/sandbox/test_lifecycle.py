@@ -74,6 +74,17 @@ def test_the_program_prints_the_kubeconfigs_path_first_and_says_what_isolates(
     assert plain.run(Access.read(tmp_path / "config", tmp_path), "example", "echo", "x").stdout == b"x\n"
 
 
+def test_what_the_programs_own_starter_ignored_is_not_ignored_in_a_pod(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    start = ["sh", "-c", 'trap "" HUP QUIT USR1; exec "$@"', "sh"]
+    command = [*start, sys.executable, "-m", "kexec_magic.sandbox", "--kubeconfig", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        assert plain.ignored_signals(Access.read(config, tmp_path), "example") == set()
+        program.terminate()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_program_ends_cleanly_when_it_is_told_to(
     program: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
