@@ -33,7 +33,7 @@ test-browser: $(VENV)/installed-dev ## JupyterLab in a headless Chromium; ARGS=-
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
 test-cluster: $(VENV)/installed-dev ## the client's tests on a real cluster: KUBECONFIG_UNDER_TEST=FILE [NAMESPACE_UNDER_TEST=NS]
-	$(BIN)/python -m pytest -m cluster --kubeconfig '$(KUBECONFIG_UNDER_TEST)' --namespace '$(NAMESPACE_UNDER_TEST)' $(ARGS)
+	$(BIN)/python -m pytest -m cluster --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
 
 lint: $(VENV)/installed-dev ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ settings.load_profile("stable")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cluster", "running the tests marked `cluster` on a real Kubernetes")
     group.addoption("--kubeconfig", default="", help="its kubeconfig; without it these tests run on the sandbox")
-    group.addoption("--namespace", default="default", help="the namespace with the pods of tests/cluster-pods.yaml")
+    group.addoption("--namespace", default="default", help="the namespace there that holds the test pods")
     group.addoption("--pictures", action="store_true", help="let the browser tests renew the README's pictures")
     group.addoption("--no-rights-token", default="bobtoken", help="a token that may do nothing there")
     group.addoption("--exec-only-token", default="execonlytoken", help="a token that may only use pods/exec there")

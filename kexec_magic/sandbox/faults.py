@@ -165,9 +165,6 @@ class _Refuse(Fault):
     def __init__(self, refusal: Refusal, names: frozenset[str] | None = None) -> None:
         self._refusal, self._names = refusal, names
 
-    async def requested(self) -> None:
-        """Act before a request is answered at all."""
-
     def refusal(self, offered: list[str]) -> Refusal | None:
         return self._refusal if self._names is None or self._names & set(offered) else None
 
