@@ -33,6 +33,7 @@ class Mailbox(Generic[_Item]):
         self._bytes = 0
         self._flooded = False
         self._enough = 0  # bytes at which the taking side is woken
+        self._urgent = False  # whether something waits that is no output: the end of a run, a note
         self._closed = False
         self._condition = threading.Condition()
 
@@ -44,7 +45,8 @@ class Mailbox(Generic[_Item]):
             if not self._closed:
                 self._items.append(item)
                 self._bytes += size
-                if self._bytes >= self._enough or not size:
+                self._urgent = self._urgent or not size
+                if self._is_due():
                     self._condition.notify_all()
 
     def take(self, timeout: float) -> list[_Item]:
@@ -52,7 +54,7 @@ class Mailbox(Generic[_Item]):
         with self._condition:
             if self._flooded:
                 self._enough = self._capacity // 2
-                self._condition.wait_for(lambda: self._bytes >= self._enough, min(timeout, _GATHER))
+                self._condition.wait_for(self._is_due, min(timeout, _GATHER))
                 self._enough = 0
             if not self._items:
                 self._condition.wait(timeout)
@@ -60,8 +62,12 @@ class Mailbox(Generic[_Item]):
             self._items.clear()
             self._flooded = self._bytes > _FLOOD
             self._bytes = 0
+            self._urgent = False
             self._condition.notify_all()
             return items
+
+    def _is_due(self) -> bool:
+        return self._urgent or self._bytes >= self._enough
 
     def close(self) -> None:
         """Let the other side go on without us: nothing that it puts from now on is kept."""
