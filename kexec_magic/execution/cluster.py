@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -13,11 +13,13 @@ from kexec_magic.cluster.kubeconfig import load_access
 from kexec_magic.cluster.pods import Pod
 from kexec_magic.errors import OptionError
 from kexec_magic.execution.gate import execute
+from kexec_magic.execution.ladder import Ladder
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.listener import CallbackListener, Listener
 from kexec_magic.execution.preview import Preview, preview
-from kexec_magic.execution.request import Request
+from kexec_magic.execution.request import Request, as_words
 from kexec_magic.execution.result import ExecResult
+from kexec_magic.execution.stdin import as_stdin
 
 __all__ = ["Cluster", "run"]
 
@@ -67,26 +69,43 @@ class Cluster:
         *,
         argv: Sequence[str] | None = None,
         args: Iterable[object] = (),
-        stdin: str | bytes | None = None,
+        stdin: object = None,
         selector: str | None = None,
         namespace: str | None = None,
         container: str | None = None,
+        shell: str | Sequence[str] | None = None,
+        env: Mapping[str, object] | None = None,
+        cwd: str | None = None,
+        tty: bool = False,
+        direct: bool = False,
         timeout: float | None = None,
         ok: Iterable[int] = (0,),
+        keep_running: bool = False,
+        orphan_after: float = 120.0,
+        ladder: Sequence[float] = (3.0, 3.0, 2.0),
         on_output: Callable[[str, bytes], object] | None = None,
     ) -> ExecResult:
         """Run a script or a program in one container and give the result, whatever the outcome.
 
         Args:
             target: A pod's name; instead of it a `selector` that matches exactly one pod.
-            script: Text for the container's `sh`, up to 128 KiB.
-            argv: A program and its arguments instead of a script, run without a shell.
-            args: Values that the script sees as "$1", "$2", ...
-            stdin: Input, str as UTF-8; without it the command reads an empty input.
+            script: Text for `shell`, of any size.
+            argv: A program and its arguments instead of a script, to the letter.
+            args: Values that the script sees as "$1", "$2", ..., up to 128 KiB each.
+            stdin: Input: str (as UTF-8), bytes, a Path, an open file, an `InputStream`, or anything with `to_csv`.
+                Without it the command reads an empty input.
             namespace: None for the context's own.
             container: None for the pod's default container.
-            timeout: Seconds for the whole run, connecting included.
+            shell: What reads the script, as "bash", "python3" or ["bash", "-e"]; None for the container's `sh`.
+            env: Variables for the command, up to 128 KiB each.
+            cwd: The folder to run in; None for the container's own.
+            tty: Run on a terminal; stderr then arrives on stdout.
+            direct: Run argv without the supervisor: then a stop only disconnects.
+            timeout: Seconds for the whole run, connecting included; then it is stopped by the ladder.
             ok: The exit codes that count as success.
+            keep_running: Leave the command running when the connection is lost or this process ends.
+            orphan_after: Seconds without a sign of life of this process after which the run is ended in the pod.
+            ladder: Seconds that a stop gives after INT, after TERM, and after KILL to confirm.
             on_output: Called with 'stdout' or 'stderr' and bytes as they arrive, on the calling thread.
 
         Raises:
@@ -101,7 +120,15 @@ class Cluster:
             script=script,
             argv=None if argv is None else tuple(argv),
             args=tuple(str(value) for value in args),
-            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+            stdin=as_stdin(stdin),
+            shell=as_words(shell) if shell is not None else ("sh",),
+            env={name: str(value) for name, value in (env or {}).items()},
+            cwd=cwd,
+            tty=tty,
+            direct=direct,
+            keep_running=keep_running,
+            orphan_after=orphan_after,
+            ladder=Ladder(*ladder),
             timeout=timeout,
             ok=tuple(ok),
         )
@@ -152,12 +179,20 @@ def run(
     cluster: Cluster | None = None,
     argv: Sequence[str] | None = None,
     args: Iterable[object] = (),
-    stdin: str | bytes | None = None,
+    stdin: object = None,
     selector: str | None = None,
     namespace: str | None = None,
     container: str | None = None,
+    shell: str | Sequence[str] | None = None,
+    env: Mapping[str, object] | None = None,
+    cwd: str | None = None,
+    tty: bool = False,
+    direct: bool = False,
     timeout: float | None = None,
     ok: Iterable[int] = (0,),
+    keep_running: bool = False,
+    orphan_after: float = 120.0,
+    ladder: Sequence[float] = (3.0, 3.0, 2.0),
     on_output: Callable[[str, bytes], object] | None = None,
 ) -> ExecResult:
     """Run a script or a program in one container, as `Cluster.run` does.
@@ -182,8 +217,16 @@ def run(
             selector=selector,
             namespace=namespace,
             container=container,
+            shell=shell,
+            env=env,
+            cwd=cwd,
+            tty=tty,
+            direct=direct,
             timeout=timeout,
             ok=ok,
+            keep_running=keep_running,
+            orphan_after=orphan_after,
+            ladder=ladder,
             on_output=on_output,
         )
     finally:

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from queue import SimpleQueue
-from threading import Lock, Thread
-from urllib.parse import quote
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Lock
 
 import websocket
 
@@ -22,12 +18,14 @@ from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.refusals import refusal
 from kexec_magic.cluster.targets import Target
 from kexec_magic.errors import ApiError, ClusterUnreachable, KexecError, ProtocolError
+from kexec_magic.execution.handshake import Attempt, exec_path
 from kexec_magic.execution.transport import SharedSocket
+from kexec_magic.execution.writer import Frame, Writer
 from kexec_magic.wire.channels import Subprotocol, negotiated
 from kexec_magic.wire.protocol import MAX_MESSAGE, Event, ExecProtocol
 from kexec_magic.wire.status import parse_status
 
-__all__ = ["Attempt", "Command", "ExecConnection", "exec_path"]
+__all__ = ["ExecConnection"]
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +40,8 @@ _FRAME_HEADER = 14
 
 _SWITCHING_PROTOCOLS = 101
 _BINARY = websocket.ABNF.OPCODE_BINARY
+_BROKEN = (websocket.WebSocketException, OSError)
 _CLOSE, _PING, _PONG = websocket.ABNF.OPCODE_CLOSE, websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What one exec asks of the server: `argv` to the letter, and whether it wants stdin."""
-
-    argv: tuple[str, ...]
-    stdin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One handshake to make: the subprotocols to offer, best first, and the command that suits all of them."""
-
-    offer: tuple[Subprotocol, ...]
-    command: Command
 
 
 class _SubprotocolRefused(ProtocolError):
@@ -72,21 +55,6 @@ class _SubprotocolRefused(ProtocolError):
         self.diagnosis = diagnosis
 
 
-def exec_path(target: Target, command: Command) -> str:
-    """Give the path and query of an exec, every value percent-encoded.
-
-    False parameters are left out: a server takes an empty value for true (apimachinery runtime/conversion.go).
-    The names were checked when the target was resolved, so that none of them can add a path or a query.
-    """
-    query = [f"command={quote(word, safe='', errors='surrogateescape')}" for word in command.argv]
-    if target.container:
-        query.append(f"container={quote(target.container, safe='')}")
-    if command.stdin:
-        query.append("stdin=true")
-    query += ["stdout=true", "stderr=true"]
-    return f"/api/v1/namespaces/{quote(target.namespace)}/pods/{quote(target.pod)}/exec?{'&'.join(query)}"
-
-
 class ExecConnection:
     """One exec. `open` it and iterate over `events` on one thread; `abort` and the writing calls may come from others.
 
@@ -95,6 +63,7 @@ class ExecConnection:
         target: The pod and container, already resolved.
         deadline: Monotonic time by which the upgrade must be done; None leaves it at 30 s.
         on_exchange: Told of every upgrade request and its answer, on the thread that opens.
+        on_failure: Told of an exception of what `write` was given to read, on the thread that writes.
     """
 
     def __init__(
@@ -104,6 +73,7 @@ class ExecConnection:
         *,
         deadline: float | None = None,
         on_exchange: Callable[[Exchange], None] | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         self._dialer = dialer
         self._target = target
@@ -112,8 +82,7 @@ class ExecConnection:
         self._ws: websocket.WebSocket | None = None
         self._sock: SharedSocket | None = None
         self._protocol: ExecProtocol | None = None
-        self._outbox: SimpleQueue[Iterator[tuple[bytes, int]] | None] = SimpleQueue()
-        self._writer: Thread | None = None
+        self._writer = Writer(self._send, broken=_BROKEN, failed=on_failure or self._report)
         self._lock = Lock()
         self._aborted = False
         self.lost_because = ""
@@ -263,7 +232,7 @@ class ExecConnection:
             if frame.opcode == _CLOSE:
                 return None
             if frame.opcode == _PING:
-                self._post(iter([(frame.data, _PONG)]))
+                self._writer.post(iter([(frame.data, _PONG)]))
             elif frame.opcode != _PONG:
                 # Servers send whole messages; a proxy in between may cut them (RFC 6455, 5.4).
                 if frame.fin and not parts:
@@ -273,30 +242,43 @@ class ExecConnection:
                 if frame.fin:
                     return b"".join(parts)
 
-    def write_stdin(self, data: bytes, *, end: bool) -> None:
-        """Send input in the background, then its end if `end`; returns at once.
+    def write(self, data: Iterable[bytes]) -> None:
+        """Send input in the background, cut as a server takes it; returns at once.
 
         The remote may never read it: then the writer waits until the connection is closed, and the reader does not.
+        An empty piece is a pause: the source has nothing yet.
         """
         protocol = self._opened()
-        frames = ((message, _BINARY) for message in protocol.send_stdin(data))
-        self._post(chain(frames, [(protocol.send_end_of_stdin(), _BINARY)] if end else []))
+        self._writer.post(_frames(protocol, data))
 
-    def _post(self, frames: Iterator[tuple[bytes, int]]) -> None:
-        self._outbox.put(frames)
-        if self._writer is None:
-            self._writer = Thread(target=self._write, name="kexec writer", daemon=True)
-            self._writer.start()
+    def write_end(self) -> None:
+        """Send the end of the input, after all that was written before.
 
-    def _write(self) -> None:
-        while self._ws is not None and (frames := self._outbox.get()) is not None:
-            try:
-                for payload, opcode in frames:
-                    self._ws.send(payload, opcode)
-            except (websocket.WebSocketException, OSError) as error:
-                # The reader finds the same end, and tells it; input that nobody takes any more is no error of its own.
-                log.debug("writing ended: %s", error)
-                return
+        Raises:
+            ProtocolError: If the subprotocol has none.
+        """
+        self._writer.post(iter([(self._opened().send_end_of_stdin(), _BINARY)]))
+
+    def stop_writing(self) -> None:
+        """Send nothing more, from the next message on: what is left of the input has no reader."""
+        self._writer.stop()
+
+    def resize(self, *, width: int, height: int) -> None:
+        """Tell the terminal's size in characters."""
+        self._writer.post(iter([(self._opened().send_resize(width=width, height=height), _BINARY)]))
+
+    def beat(self, line: Callable[[], bytes], *, interval: float) -> None:
+        """Send this input whenever nothing was written for `interval` seconds. Call it before the first `write`."""
+        protocol = self._opened()
+        self._writer.beat(lambda: (next(protocol.send_stdin(line())), _BINARY), interval=interval)
+
+    def _send(self, payload: bytes, opcode: int) -> None:
+        if self._ws is not None:
+            self._ws.send(payload, opcode)
+
+    @staticmethod
+    def _report(error: Exception) -> None:
+        log.error("writing ended: %s", error)
 
     def abort(self) -> None:
         """End the connection now, from any thread; what the remote command does then is not known."""
@@ -309,6 +291,12 @@ class ExecConnection:
         """Free the socket and end the writer; call it from the thread that read."""
         if self._sock is not None:
             self._sock.close()
-        if self._writer is not None:
-            self._outbox.put(None)
-            self._writer.join()
+        self._writer.close()
+
+
+def _frames(protocol: ExecProtocol, data: Iterable[bytes]) -> Iterator[Frame | None]:
+    for piece in data:
+        if not piece:
+            yield None
+        for message in protocol.send_stdin(piece):
+            yield message, _BINARY

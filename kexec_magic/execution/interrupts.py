@@ -1,4 +1,4 @@
-"""Interrupts of a run: SIGINT sets an event, and nothing is torn apart where it happens to arrive."""
+"""Interrupts of a run: SIGINT is counted, and nothing is torn apart where it happens to arrive."""
 
 from __future__ import annotations
 
@@ -8,27 +8,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["interrupts_held"]
+__all__ = ["Interrupts", "interrupts_held"]
+
+
+class Interrupts:
+    """How often somebody wanted the run to stop: once, or with less and less patience."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> None:
+        """Count one more; from a signal handler, or from any thread."""
+        self.count += 1
 
 
 @contextmanager
-def interrupts_held() -> Iterator[threading.Event]:
-    """Give an event that SIGINT sets for as long as the block runs, instead of raising KeyboardInterrupt in it.
+def interrupts_held() -> Iterator[Interrupts]:
+    """Give the interrupts that SIGINT counts for as long as the block runs, instead of raising KeyboardInterrupt in it.
 
     A KeyboardInterrupt can appear between any two bytecodes, also in the middle of storing a message. On threads
-    other than the main one Python has no signals, and the event is only what others set.
+    other than the main one Python has no signals, and only others count.
     """
-    event = threading.Event()
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield interrupts
         return
 
     def hold(_number: int, _frame: FrameType | None) -> None:
-        event.set()
+        interrupts.add()
 
     before = signal.signal(signal.SIGINT, hold)
     try:
-        yield event
+        yield interrupts
     finally:
         # None means a handler that was not installed from Python: it cannot be put back by its name.
         signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)

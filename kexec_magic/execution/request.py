@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kexec_magic.errors import OptionError
+from kexec_magic.execution.ladder import Ladder
+from kexec_magic.execution.stdin import Stdin
 from kexec_magic.wire.channels import Channel
+from kexec_magic.wire.supervisor import Launch
 
 if TYPE_CHECKING:
     from kexec_magic.execution.result import ExecResult
 
-__all__ = ["Policy", "Request"]
+__all__ = ["Policy", "Request", "as_words"]
 
-# One element of argv may hold 128 KiB (Linux MAX_ARG_STRLEN); beyond it nothing starts on the node.
-_MAX_ARGUMENT = 128 * 1024 - 1
+# One argument or variable of a program may hold 128 KiB, its name and end included (Linux MAX_ARG_STRLEN).
+_MAX_WORD = 128 * 1024 - 1
 
-# Servers refuse a request line and headers of 1 MiB (apiserver secure_serving.go); encoding can triple a byte.
-_MAX_ARGV = 300 * 1024
+# The URL of an exec without a supervisor: servers refuse a request line and headers of 1 MiB (apiserver
+# secure_serving.go), and encoding can triple a byte.
+_MAX_DIRECT = 300 * 1024
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +38,18 @@ class Request:
         selector: A label selector that has to match exactly one pod.
         namespace: None for the context's own.
         container: None for the pod's default one.
-        script: Text for the container's `sh`; exactly one of it and `argv` is given.
+        script: Text for `shell`; exactly one of it and `argv` is given.
         argv: A program and its arguments, run to the letter without a shell.
         args: What the script sees as `"$1"`, `"$2"`, ...
+        shell: The words that start what reads the script: ("sh",), ("bash", "-e"), ("python3",).
+        env: Variables for the command.
+        cwd: The folder to run in; None for the container's own.
         stdin: What the command reads; None and b"" give it an empty stdin.
+        tty: Whether to run on a terminal, where stderr arrives on stdout.
+        direct: Whether to run argv without a supervisor: then a stop cannot be confirmed.
+        keep_running: Whether the command goes on when the client is gone.
+        orphan_after: Seconds without a sign of life of the client after which the run is ended in the pod.
+        ladder: The times of a stop.
         timeout: Seconds for the whole run, connecting included; None for no limit.
         ok: The exit codes that count as success.
 
@@ -44,10 +61,18 @@ class Request:
     selector: str | None = None
     namespace: str | None = None
     container: str | None = None
-    script: str | None = None
-    argv: tuple[str, ...] | None = None
-    args: tuple[str, ...] = ()
-    stdin: bytes | None = field(default=None, repr=False)
+    script: str | None = field(default=None, repr=False)
+    argv: tuple[str, ...] | None = field(default=None, repr=False)
+    args: tuple[str, ...] = field(default=(), repr=False)
+    shell: tuple[str, ...] = ("sh",)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    stdin: Stdin | None = field(default=None, repr=False)
+    tty: bool = False
+    direct: bool = False
+    keep_running: bool = False
+    orphan_after: float = 120.0
+    ladder: Ladder = field(default_factory=Ladder)
     timeout: float | None = None
     ok: tuple[int, ...] = (0,)
 
@@ -63,32 +88,87 @@ class Request:
             raise OptionError("argv is empty", hint="name a program after `--`, as in `%kexec web-0 -- ls -l /`")
         if self.argv is not None and self.args:
             raise OptionError("args belong to a script; argv has its own", hint="put them into argv")
+        if not self.shell:
+            raise OptionError("shell is empty", hint="name what reads the script, as in --shell bash")
         if self.timeout is not None and not self.timeout > 0:
             raise OptionError(f"a timeout of {self.timeout} s is over before it began", hint="give more than 0 seconds")
+        if not self.orphan_after >= 1:
+            raise OptionError(
+                f"an orphan-after of {self.orphan_after} s ends every run", hint="give 1 s or more, or --keep-running"
+            )
         if not self.ok or any(not 0 <= code <= 255 for code in self.ok):
             raise OptionError(f"ok={self.ok} holds no exit codes", hint="exit codes are 0 to 255, as in --ok 0,1")
-        self._check_sizes()
+        self._check_words()
+        if self.direct:
+            self._check_direct()
 
-    def _check_sizes(self) -> None:
-        words = self.command
-        encoded = []
-        for word in words:
-            if "\0" in word:
-                raise OptionError("a command cannot hold a NUL character", hint="send binary data as its stdin")
-            encoded.append(len(word.encode("utf-8", "surrogateescape")))
-        if max(encoded) > _MAX_ARGUMENT or sum(encoded) > _MAX_ARGV:
+    def _check_words(self) -> None:
+        for name in self.env:
+            if not _VARIABLE.match(name):
+                raise OptionError(
+                    f"{name!r} is not a name that shells allow for a variable",
+                    hint="use letters, digits and _, no digit first",
+                )
+        words = {
+            "the script": (self.script or "", None),
+            "the folder": (self.cwd or "", _MAX_WORD),
+            **{f"argument {number}": (word, _MAX_WORD) for number, word in enumerate(self.argv or self.args, 1)},
+            **{f"the variable {name}": (f"{name}={value}", _MAX_WORD) for name, value in self.env.items()},
+        }
+        for what, (text, limit) in words.items():
+            if "\0" in text:
+                raise OptionError(f"{what} holds a NUL character", hint="send binary data as input: --stdin EXPR")
+            size = len(text.encode("utf-8", "surrogateescape"))
+            if limit is not None and size > limit:
+                raise OptionError(
+                    f"{what} is {size} bytes long, and no program can be given more than {limit}",
+                    hint="send it as input: --stdin EXPR (in Python stdin=)",
+                )
+
+    def _check_direct(self) -> None:
+        if self.argv is None:
             raise OptionError(
-                f"the command is {sum(encoded)} bytes long; one argument may have {_MAX_ARGUMENT}, all {_MAX_ARGV}",
-                hint="send the long part as stdin: `%%kexec POD -- sh` runs the cell from there",
+                "a script needs a shell, and direct runs have none",
+                hint="name a program after `--`, or leave out --direct",
+            )
+        given = {"--env": self.env, "--cwd": self.cwd, "--keep-running": self.keep_running}
+        refused = [name for name, value in given.items() if value]
+        if refused:
+            raise OptionError(
+                f"{refused[0]} is the supervisor's work, and direct runs have none", hint="leave out --direct"
+            )
+        size = sum(len(word.encode("utf-8", "surrogateescape")) for word in self.argv)
+        if size > _MAX_DIRECT:
+            raise OptionError(
+                f"the command is {size} bytes long, and its URL may take {_MAX_DIRECT}",
+                hint="leave out --direct, or send the long part as input: --stdin EXPR",
             )
 
     @property
-    def command(self) -> tuple[str, ...]:
-        """The argv that this comes to in the container."""
-        if self.argv is not None:
-            return self.argv
-        # The word after the script is its $0, which shells put before their own error messages.
-        return ("sh", "-c", self.script or "", "sh", *self.args)
+    def launch(self) -> Launch:
+        """What the supervisor is to run."""
+        return Launch(
+            script=self.script,
+            argv=self.argv,
+            interpreter=self.shell,
+            args=self.args,
+            environment=self.env,
+            folder=self.cwd,
+        )
+
+
+def as_words(shell: str | Sequence[str]) -> tuple[str, ...]:
+    """Give the words of what reads a script, a text being read as a POSIX shell reads it.
+
+    Raises:
+        OptionError: If its quotes do not match.
+    """
+    if not isinstance(shell, str):
+        return tuple(shell)
+    try:
+        return tuple(shlex.split(shell))
+    except ValueError as error:
+        raise OptionError(f"the quotes of the shell {shell!r} do not match", hint="close them") from error
 
 
 class Policy(Protocol):

@@ -58,6 +58,8 @@ class ExecResult:
         hint: What to do about it; None where there is nothing to advise.
         duration: Seconds from the request to the end, connecting included.
         ok_codes: The exit codes that count as success.
+        still_running: Ids, in the pod, of processes that outlived the run: left behind by a command that ended, or not
+            ended by a stop.
     """
 
     target: Target
@@ -68,6 +70,7 @@ class ExecResult:
     duration: float
     hint: str | None = None
     ok_codes: tuple[int, ...] = (0,)
+    still_running: tuple[int, ...] = ()
     capture: Capture = field(default_factory=Capture, repr=False)
 
     @property
@@ -160,6 +163,8 @@ class ExecResult:
         parts = [head, str(self.target), format_seconds(self.duration), f"stdout {format_size(out)}"]
         if err:
             parts.append(f"stderr {format_size(err)}")
+        if self.still_running:
+            parts.append(f"{len(self.still_running)} still running")
         if not self.complete:
             parts.append("incomplete")
         return " · ".join(parts)

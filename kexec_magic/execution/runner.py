@@ -1,29 +1,37 @@
-"""Run one request: a thread of its own talks to the server, the caller's thread keeps result, clock and interrupts."""
+"""Run one request: a conversation talks to the server; the caller's thread keeps result, clock and interrupts."""
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from collections.abc import Sequence
 
 from kexec_magic.cluster.exchanges import Exchange
-from kexec_magic.cluster.targets import Resolved, Target, explained, resolve
-from kexec_magic.errors import PodNotRunning, TargetError
-from kexec_magic.execution.connection import ExecConnection
-from kexec_magic.execution.interrupts import interrupts_held
+from kexec_magic.cluster.targets import Resolved, Target
+from kexec_magic.errors import PodNotRunning
+from kexec_magic.execution.conversation import INSPECTION_SECONDS, Conversation, Item, NoShell, Note, Unwatched
+from kexec_magic.execution.interrupts import Interrupts, interrupts_held
+from kexec_magic.execution.ladder import Descent
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.listener import Listener
 from kexec_magic.execution.mailbox import Mailbox
 from kexec_magic.execution.output import Capture
 from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome, format_seconds
-from kexec_magic.execution.verdict import Verdict, judge
-from kexec_magic.wire.protocol import Ended, Event, Opened, Output
+from kexec_magic.execution.verdict import Evidence, Verdict, judge, judge_stop, lacking, nothing_ran, still_running
+from kexec_magic.wire.protocol import Ended, Output
+from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun
 
 __all__ = ["run_request"]
 
 # The longest that output, an interrupt or the deadline waits to be noticed, in seconds.
 _TICK = 0.1
+
+# After the supervisor's marks the Status follows at once, unless something holds the streams open.
+_STATUS_SECONDS = 0.5
+
+# The pause between two looks at what is left of a run.
+_LOOK_SECONDS = 0.2
 
 
 def run_request(link: Link, request: Request, policies: Sequence[Policy], listener: Listener) -> ExecResult:
@@ -40,16 +48,9 @@ def run_request(link: Link, request: Request, policies: Sequence[Policy], listen
 
 class _Run:
     def __init__(self, link: Link, request: Request, policies: Sequence[Policy], listener: Listener) -> None:
-        self._link = link
-        self._request = request
-        self._policies = policies
-        self._listener = listener
-        self._mailbox: Mailbox[Resolved | Exchange | Event | Exception] = Mailbox()
-        self._connection: ExecConnection | None = None
+        self._request, self._policies, self._listener = request, policies, listener
+        self._mailbox: Mailbox[Item] = Mailbox()
         self._capture = Capture()
-        self._opened = False
-        self._given_up = False
-        self._lock = threading.Lock()
         self._target = Target(
             context=link.access.context,
             namespace=request.namespace or link.access.namespace,
@@ -58,17 +59,34 @@ class _Run:
         )
         self._started = time.monotonic()
         self._deadline = None if request.timeout is None else self._started + request.timeout
-
-    # The caller's thread -------------------------------------------------------------------------------------------
+        self._conversation = Conversation(link, request, self._mailbox, target=self._target, deadline=self._deadline)
+        # What has come of it so far.
+        self._ended: Ended | None = None
+        self._began = False
+        self._exit_code: int | None = None
+        self._settled_at = math.inf  # when both marks had arrived
+        self._found: tuple[int, ...] | None = None
+        self._verdict: Verdict | None = None
+        self._failure: Exception | None = None
+        # The stop, once there is one.
+        self._descent: Descent | None = None
+        self._outcome = Outcome.INTERRUPTED
+        self._seen = 0
+        self._look_at = 0.0
+        self._inspected_at = math.inf
 
     def result(self) -> ExecResult:
-        talker = threading.Thread(target=self._talk, name=f"kexec {self._target.pod}", daemon=True)
-        with interrupts_held() as interrupted:
-            talker.start()
+        is_over = False
+        with interrupts_held() as interrupts:
+            self._conversation.start()
             try:
-                verdict = self._drain(interrupted)
+                verdict = self._drain(interrupts)
+                is_over = self._is_over()
             finally:
-                self._give_up()
+                self._mailbox.close()
+                self._conversation.give_up(is_over=is_over)
+        if self._failure is not None:
+            raise self._failure
         return ExecResult(
             target=self._target,
             outcome=verdict.outcome,
@@ -76,25 +94,31 @@ class _Run:
             complete=verdict.complete,
             reason=verdict.reason,
             hint=verdict.hint,
+            still_running=verdict.still_running,
             duration=time.monotonic() - self._started,
             ok_codes=self._request.ok,
             capture=self._capture,
         )
 
-    def _drain(self, interrupted: threading.Event) -> Verdict:
+    def _drain(self, interrupts: Interrupts) -> Verdict:
         while True:
-            wait = _TICK if self._deadline is None else min(_TICK, self._deadline - time.monotonic())
-            for item in self._mailbox.take(max(0.0, wait)):
-                verdict = self._take(item)
-                if verdict is not None:
-                    return verdict
+            for item in self._mailbox.take(self._patience()):
+                self._take(item)
             self._listener.on_tick()
-            if interrupted.is_set():
-                return self._stopped(Outcome.INTERRUPTED, "interrupted")
-            if self._is_late():
-                return self._stopped(Outcome.TIMED_OUT, f"no end within {format_seconds(self._request.timeout or 0)}")
+            now = time.monotonic()
+            if self._verdict is None:
+                self._notice(interrupts, now)
+            verdict = self._verdict or (self._natural_end(now) if self._descent is None else self._forced_end(now))
+            if verdict is not None:
+                return verdict
 
-    def _take(self, item: Resolved | Exchange | Event | Exception) -> Verdict | None:
+    def _patience(self) -> float:
+        """Give the seconds for which nothing can happen but what the mailbox brings."""
+        now = time.monotonic()
+        moments = (now + _TICK, self._deadline or 0.0, self._settled_at + _STATUS_SECONDS, self._look_at)
+        return min(moment for moment in moments if moment > now) - now
+
+    def _take(self, item: Item) -> None:
         match item:
             case Output(channel, data):
                 for policy in self._policies:
@@ -102,83 +126,124 @@ class _Run:
                 self._capture.append(channel, data)
                 self._listener.on_output(channel, data)
             case Ended():
-                because = self._connection.lost_because if self._connection else ""
-                return judge(item, had_output=not self._capture.is_empty, lost_because=because)
-            case Opened():
-                self._opened = True
+                self._ended = item
+            case Began():
+                self._began = True
+            case Exited(code):
+                self._exit_code = code
+                self._settled_at = time.monotonic()
+            case Found(pids):
+                self._found = pids
             case Exchange():
                 self._listener.on_exchange(item)
             case Resolved(target, note):
                 self._target = target
                 if note:
                     self._listener.on_note(note)
+            case Note(text):
+                self._listener.on_note(text)
+            case NotBegun(lack):
+                self._verdict = lacking(lack, self._request)
+            case NoShell():
+                self._verdict = lacking("shell", self._request)
+            case Unwatched():
+                self._inspected_at = -math.inf
             case PodNotRunning():
-                return Verdict(Outcome.START_FAILED, None, complete=True, reason=item.message, hint=item.hint)
+                self._verdict = Verdict(Outcome.START_FAILED, None, True, item.message, item.hint)
             case Exception():
-                if not self._is_late():
-                    raise item
-        return None
+                self._fail(item)
+
+    def _fail(self, error: Exception) -> None:
+        """Take an error of the conversation: the run is over, or has to be."""
+        if self._began and self._descent is None:
+            self._failure = error
+            self._stop(Outcome.INTERRUPTED, time.monotonic())
+        elif self._descent is None and not self._is_late():
+            raise error
 
     def _is_late(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _stopped(self, outcome: Outcome, reason: str) -> Verdict:
-        """Give the verdict on a run that ended from this side, after keeping what had arrived by then."""
-        for item in self._mailbox.take(0):
-            verdict = self._take(item)
-            if verdict is not None:
-                return verdict
-        if self._opened:
-            hint = f"the command may still run in pod {self._target.pod!r}: the connection is closed, no more is known"
-        else:
-            hint = "the server had not started the command yet, as far as is known; look before you run it again"
-        return Verdict(outcome, None, complete=False, reason=reason, hint=hint)
+    def _notice(self, interrupts: Interrupts, now: float) -> None:
+        """Begin to stop, or hurry, where somebody or the clock wants that."""
+        wanted, self._seen = interrupts.count > self._seen, interrupts.count
+        if wanted:
+            self._stop(Outcome.INTERRUPTED, now)
+        elif self._descent is None and self._is_late():
+            self._stop(Outcome.TIMED_OUT, now)
 
-    def _give_up(self) -> None:
-        """End the other thread's work, wherever it is; after an ordinary end there is none left."""
-        self._mailbox.close()
-        with self._lock:
-            self._given_up = True
-            if self._connection is not None:
-                self._connection.abort()
+    def _stop(self, outcome: Outcome, now: float) -> None:
+        hurry = self._descent is not None
+        self._outcome = outcome
+        self._descent = self._descent or Descent(self._request.ladder, now=now)
+        if self._conversation.forestall():
+            self._verdict = nothing_ran(outcome, self._why())
+        elif hurry and not self._descent.is_at_the_end:
+            self._conversation.signal(self._descent.step(now))
 
-    # The talking thread --------------------------------------------------------------------------------------------
+    def _why(self) -> str:
+        if self._outcome is Outcome.TIMED_OUT:
+            return f"no end within {format_seconds(self._request.timeout or 0)}"
+        return "interrupted"
 
-    def _talk(self) -> None:
-        try:
-            self._connect_and_read()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
-            self._mailbox.put(error)
-        finally:
-            if self._connection is not None:
-                self._connection.close()
+    def _natural_end(self, now: float) -> Verdict | None:
+        """Give the verdict on a run that nobody stops, once there is one."""
+        if self._ended is None and now < self._settled_at + _STATUS_SECONDS:
+            return None
+        if self._ended is None:
+            # Something holds the streams open: a process that the command left behind.
+            if self._inspected_at == math.inf:
+                self._inspected_at = now
+                self._conversation.inspect(ends=False)
+            if self._found is None and now < self._inspected_at + INSPECTION_SECONDS:
+                return None
+            if self._found:
+                self._listener.on_note(still_running(self._found, self._target.pod))
+        return judge(self._evidence())
 
-    def _connect_and_read(self) -> None:
-        link, request = self._link, self._request
-        api = link.api.observed(self._mailbox.put)
-        resolved = resolve(
-            api,
-            context=link.access.context,
-            target=request.target,
-            selector=request.selector,
-            namespace=self._target.namespace,
-            container=request.container,
-            timeout=None if self._deadline is None else self._deadline - time.monotonic(),
+    def _forced_end(self, now: float) -> Verdict | None:
+        """Go on down the ladder; give the verdict once nothing is left, or nothing more can be done."""
+        descent, conversation = self._descent, self._conversation
+        if descent is None:
+            return None
+        if self._is_gone() or not conversation.is_supervised:
+            return self._stopped()
+        if descent.is_due(now):
+            if descent.is_at_the_end:
+                return self._stopped()
+            conversation.signal(descent.step(now))
+        if self._ended is not None and self._inspected_at == math.inf:
+            self._inspected_at = now
+            conversation.inspect(ends=True)
+        if self._inspected_at == -math.inf:
+            return self._stopped()
+        if (self._exit_code is not None or self._ended is not None) and now >= self._look_at:
+            conversation.look()
+            self._look_at = now + _LOOK_SECONDS
+        return None
+
+    def _is_over(self) -> bool:
+        """Whether nothing of the run is left, or only what its command meant to leave behind."""
+        if self._descent is not None:
+            return self._is_gone()
+        return not self._began or self._exit_code is not None or (self._ended is not None and self._ended.proved)
+
+    def _is_gone(self) -> bool:
+        """Whether the run has ended and, as was seen after it, nothing of it is left."""
+        return self._found == () and (self._exit_code is not None or self._ended is not None)
+
+    def _stopped(self) -> Verdict:
+        signal = self._descent.signal if self._descent is not None else ""
+        return judge_stop(self._evidence(), self._outcome, self._why(), signal=signal, pod=self._target.pod)
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            ended=self._ended,
+            exit_code=self._exit_code,
+            supervised=self._conversation.is_supervised,
+            kept_running=self._request.keep_running,
+            began=self._began,
+            had_output=not self._capture.is_empty,
+            lost_because=self._conversation.lost_because,
+            found=self._found,
         )
-        self._mailbox.put(resolved)
-        connection = ExecConnection(
-            link.dialer, resolved.target, deadline=self._deadline, on_exchange=self._mailbox.put
-        )
-        with self._lock:
-            if self._given_up:
-                return
-            self._connection = connection
-        try:
-            attempt = connection.open(link.plan(request.command, request.stdin))
-        except TargetError as refused:
-            raise explained(api, refused, resolved.target) from None
-        link.remember(attempt, connection.subprotocol)
-        if attempt.command.stdin and request.stdin:
-            connection.write_stdin(request.stdin, end=connection.subprotocol.has_half_close)
-        for event in connection.events():
-            self._mailbox.put(event, size=len(event.data) if isinstance(event, Output) else 0)

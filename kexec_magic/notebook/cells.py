@@ -14,7 +14,9 @@ from kexec_magic.errors import OptionError
 from kexec_magic.execution.cluster import Cluster
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.result import ExecResult, Outcome
+from kexec_magic.execution.stdin import Stdin, as_stdin
 from kexec_magic.notebook.display import StreamDisplay
+from kexec_magic.notebook.expressions import evaluate, read_environment
 from kexec_magic.notebook.options import (
     CellOptions,
     cell_help,
@@ -105,10 +107,28 @@ class Cells:
             container=options.container or defaults.container,
             script=cell if options.argv is None else None,
             argv=options.argv,
-            stdin=None if options.argv is None or cell is None else cell.encode(),
+            args=tuple(str(evaluate(text, self._user_ns, option="--arg")) for text in options.args),
+            shell=options.shell,
+            env=read_environment(options.env, self._user_ns),
+            cwd=options.cwd,
+            stdin=self._stdin(options, cell),
+            tty=options.tty,
+            direct=options.direct,
             timeout=timeout,
+            keep_running=options.keep_running,
+            orphan_after=options.orphan_after,
             ok=options.ok,
         )
+
+    def _stdin(self, options: CellOptions, cell: str | None) -> Stdin | None:
+        if options.stdin is None:
+            return None if options.argv is None or cell is None else cell.encode()
+        if options.argv is not None and cell is not None:
+            raise OptionError(
+                "the cell is the command's input already, and --stdin would be another",
+                hint="leave out --stdin, or run the command by `%kexec` on a line",
+            )
+        return as_stdin(evaluate(options.stdin, self._user_ns, option="--stdin"))
 
     def _cluster(self, options: CellOptions) -> Cluster:
         kubeconfig = options.kubeconfig or self._defaults.kubeconfig

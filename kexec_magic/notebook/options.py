@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from kexec_magic.errors import OptionError
+from kexec_magic.execution.request import as_words
 
 __all__ = ["CellOptions", "UseOptions", "cell_help", "parse_cell_line", "parse_duration", "parse_use_line", "use_help"]
 
@@ -29,7 +30,10 @@ class UseOptions:
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
-    """One line of `%%kexec` or `%kexec`. `argv` is what follows `--`, None without it."""
+    """One line of `%%kexec` or `%kexec`.
+
+    `argv` is what follows `--`, None without it. `stdin` and `args` are expressions; `env` holds NAME or NAME=VALUE.
+    """
 
     target: str | None = None
     argv: tuple[str, ...] | None = None
@@ -38,7 +42,16 @@ class CellOptions:
     container: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
+    shell: tuple[str, ...] = ("sh",)
+    stdin: str | None = None
+    env: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    cwd: str | None = None
+    tty: bool = False
+    direct: bool = False
     timeout: float | None = None
+    keep_running: bool = False
+    orphan_after: float = 120.0
     out: str | None = None
     ok: tuple[int, ...] = (0,)
     raise_error: bool = True
@@ -72,7 +85,16 @@ def parse_cell_line(line: str) -> CellOptions:
         container=found.container,
         context=found.context,
         kubeconfig=found.kubeconfig,
+        shell=as_words(found.shell),
+        stdin=found.stdin,
+        env=tuple(found.env),
+        args=tuple(found.arg),
+        cwd=found.cwd,
+        tty=found.tty,
+        direct=found.direct,
         timeout=None if found.timeout is None else parse_duration(found.timeout),
+        keep_running=found.keep_running,
+        orphan_after=parse_duration(found.orphan_after),
         out=found.out,
         ok=_exit_codes(found.ok),
         raise_error=found.raise_error,
@@ -196,7 +218,7 @@ def _cell_parser() -> _Parser:
         prog="%%kexec",
         usage="%%kexec [options] TARGET [-- COMMAND ...]",
         description="Run the cell in a pod. Without `--` the cell is a script for the container's sh; after `--`\n"
-        "comes a program with its arguments, run without a shell, and the cell is its input.\n"
+        "comes a program with its arguments, to the letter, and the cell is its input.\n"
         "`%kexec TARGET -- COMMAND ...` is the same on one line; `r = %kexec ...` keeps the result.",
         epilog="Nothing in the line or the cell is expanded by IPython: $x and {x} reach the pod as they stand.\n"
         "The last result is `_kexec`, failed or not.",
@@ -207,6 +229,32 @@ def _cell_parser() -> _Parser:
         "--context", metavar="NAME", help="kubeconfig context (default: %%kuse's, then the current one)"
     )
     _add_place(parser)
+    parser.add_argument(
+        "--shell", metavar="NAME", default="sh", help="what reads the cell: bash, python3, 'bash -e' (default: sh)"
+    )
+    parser.add_argument(
+        "--stdin", metavar="EXPR", help="input: str, bytes, Path, open file, DataFrame (default: empty)"
+    )
+    parser.add_argument(
+        "--env", metavar="NAME[=VALUE]", action="append", default=[], help="a variable; alone, the notebook's"
+    )
+    parser.add_argument(
+        "--arg", metavar="EXPR", action="append", default=[], help='what the cell sees as "$1", "$2", …'
+    )
+    parser.add_argument("--cwd", metavar="DIR", help="the folder to run in (default: the container's own)")
+    parser.add_argument("-t", "--tty", action="store_true", help="run on a terminal; stderr then arrives on stdout")
+    parser.add_argument(
+        "--direct", action="store_true", help="no supervisor: a bare exec, which a stop only disconnects"
+    )
+    parser.add_argument(
+        "--keep-running", action="store_true", help="leave it running when the connection or the kernel is gone"
+    )
+    parser.add_argument(
+        "--orphan-after",
+        metavar="TIME",
+        default="2m",
+        help="end it when this kernel is not heard of for so long (default: 2m)",
+    )
     parser.add_argument("--out", "-o", metavar="NAME", help="keep the result under this name, failed or not")
     parser.add_argument("--ok", metavar="CODES", default="0", help="exit codes that are a success, as 0,1 (default: 0)")
     parser.add_argument(

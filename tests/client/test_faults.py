@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,21 +43,37 @@ def test_losing_the_connection_before_the_status_leaves_the_exit_code_unknown(
     assert seen(result) == (Outcome.LOST, None, False)
     with pytest.raises(ConnectionLost, match="connection was lost") as caught:
         result.check()
-    assert "may still run" in str(caught.value)
+    assert "is ended in the pod" in str(caught.value)
     # A reset may overtake the bytes before it; an ordinary end may not.
     assert result.stdout == "one\n" or (fault is faults.reset and result.stdout == "")
 
 
-def test_all_output_and_then_no_status_is_not_a_success(sandbox: Sandbox, faulty: Cluster) -> None:
-    sandbox.on_exec("*", faults.drop_before_status())
-    result = faulty.run("example", "echo all", timeout=SECONDS)
+NO_STATUS = [faults.drop_before_status, faults.close_without_status]
+
+
+@pytest.mark.parametrize("fault", NO_STATUS)
+def test_without_a_supervisor_all_output_and_then_no_status_is_not_a_success(
+    sandbox: Sandbox, faulty: Cluster, fault: Callable[[], faults.Fault]
+) -> None:
+    sandbox.on_exec("*", fault())
+    result = faulty.run("example", argv=["echo", "all"], direct=True, timeout=SECONDS)
     assert (seen(result), result.stdout) == ((Outcome.LOST, None, False), "all\n")
 
 
-def test_a_clean_close_without_a_status_is_not_a_success(sandbox: Sandbox, faulty: Cluster) -> None:
-    sandbox.on_exec("*", faults.close_without_status())
-    result = faulty.run("example", "echo all", timeout=SECONDS)
-    assert (seen(result), result.stdout) == ((Outcome.LOST, None, False), "all\n")
+@pytest.mark.parametrize("fault", NO_STATUS)
+def test_the_supervisors_marks_prove_the_end_where_no_status_comes(
+    sandbox: Sandbox, faulty: Cluster, fault: Callable[[], faults.Fault]
+) -> None:
+    sandbox.on_exec("*", fault())
+    result = faulty.run("example", MARK, timeout=SECONDS)
+    assert (seen(result), result.stdout, result.stderr) == ((Outcome.EXITED, 7, True), "one\n", "two\n")
+
+
+def test_a_status_and_a_supervisor_that_contradict_each_other_prove_nothing(sandbox: Sandbox, faulty: Cluster) -> None:
+    sandbox.on_exec("*", faults.status('{"status":"Success"}'))
+    result = faulty.run("example", MARK, timeout=SECONDS)
+    assert seen(result) == (Outcome.LOST, None, False)
+    assert result.reason == "the server told exit code 0, and the supervisor in the pod 7"
 
 
 def test_a_reset_after_the_status_is_tolerated(sandbox: Sandbox, faulty: Cluster) -> None:
@@ -70,7 +86,8 @@ def test_a_reset_after_the_status_is_tolerated(sandbox: Sandbox, faulty: Cluster
 
 def test_a_failure_without_causes_has_no_exit_code_and_is_no_success(sandbox: Sandbox, faulty: Cluster) -> None:
     sandbox.on_exec("*", faults.status_without_causes())
-    result = faulty.run("example", MARK, timeout=SECONDS)
+    assert seen(faulty.run("example", MARK, timeout=SECONDS)) == (Outcome.EXITED, 7, True)
+    result = faulty.run("example", argv=["sh", "-c", MARK], direct=True, timeout=SECONDS)
     assert seen(result) == (Outcome.LOST, None, True)
     assert (result.stdout, result.stderr) == ("one\n", "two\n")
     with pytest.raises(ConnectionLost, match="no exit code"):
@@ -111,12 +128,12 @@ def test_a_status_proves_what_it_says_and_no_more(
     sandbox: Sandbox, faulty: Cluster, text: str, expected: tuple[Outcome, int | None, bool]
 ) -> None:
     sandbox.on_exec("*", faults.status(text))
-    assert seen(faulty.run("example", "true", timeout=SECONDS)) == expected
+    assert seen(faulty.run("example", argv=["true"], direct=True, timeout=SECONDS)) == expected
 
 
 def test_after_output_the_words_of_a_failed_start_mean_a_loss(sandbox: Sandbox, faulty: Cluster) -> None:
     sandbox.on_exec("*", faults.status(json.dumps({"status": "Failure", "message": "failed to start exec"})))
-    assert faulty.run("example", "echo ran", timeout=SECONDS).outcome is Outcome.LOST
+    assert faulty.run("example", argv=["echo", "ran"], direct=True, timeout=SECONDS).outcome is Outcome.LOST
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -187,7 +204,7 @@ def test_a_silent_server_is_left_at_the_deadline(sandbox: Sandbox, faulty: Clust
 
 def test_a_server_that_takes_no_input_does_not_keep_output_back(sandbox: Sandbox, faulty: Cluster) -> None:
     sandbox.on_exec("*", faults.stop_reading_stdin())
-    result = faulty.run("example", argv=["seq", "200000"], stdin=b"x" * 5_000_000, timeout=SECONDS)
+    result = faulty.run("example", argv=["seq", "200000"], stdin=b"x" * 5_000_000, direct=True, timeout=SECONDS)
     assert (result.exit_code, len(result.lines())) == (0, 200_000)
 
 
@@ -245,18 +262,22 @@ def test_an_old_server_speaks_v4_and_takes_input_all_the_same(old_server: Sandbo
         assert cluster.run("example", "exit 3", stdin=b"unread" * 100_000, timeout=SECONDS).exit_code == 3
 
 
-def test_an_old_server_is_asked_for_v5_at_most_once(old_server: Sandbox) -> None:
+def test_input_without_a_supervisor_is_refused_where_it_cannot_be_ended(old_server: Sandbox) -> None:
     with Cluster(kubeconfig=old_server.kubeconfig) as cluster:
         since = len(old_server.requests)
-        for _ in range(2):
-            cluster.run("example", argv=["cat"], stdin="x", timeout=SECONDS)
-        assert offers(old_server, since) == [[V5], [V4], [V4]]
+        with pytest.raises(KexecError, match="cannot be ended") as caught:
+            cluster.run("example", argv=["cat"], stdin="x", direct=True, timeout=SECONDS)
+        assert "--direct" in str(caught.value)
+        assert offers(old_server, since) == [[V5]]
 
 
-def test_with_input_a_new_server_is_asked_for_v5_alone(sandbox: Sandbox, faulty: Cluster) -> None:
-    since = len(sandbox.requests)
-    assert faulty.run("example", argv=["cat"], stdin="x", timeout=SECONDS).stdout == "x"
-    assert offers(sandbox, since) == [[V5]]
+@pytest.mark.parametrize("server", ["old_server", "sandbox"])
+def test_a_run_with_input_has_a_second_exec_beside_it(server: str, request: pytest.FixtureRequest) -> None:
+    place: Sandbox = request.getfixturevalue(server)
+    with Cluster(kubeconfig=place.kubeconfig) as cluster:
+        since = len(place.requests)
+        assert cluster.run("example", argv=["cat"], stdin="x", timeout=SECONDS).stdout == "x"
+        assert offers(place, since) == [[V5, V4]] * 2
 
 
 # Refusals -----------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def test_an_exit_code_that_was_said_to_be_ok_is_one(cluster: Cluster) -> None:
 
 def test_the_deadline_ends_a_run_and_keeps_its_output(cluster: Cluster) -> None:
     result = cluster.run("example", "echo before; sleep 3", timeout=1)
-    assert (result.outcome, result.exit_code, result.complete) == (Outcome.TIMED_OUT, None, False)
+    assert (result.outcome, result.exit_code, result.complete) == (Outcome.TIMED_OUT, 130, True)
     assert result.stdout == "before\n"
     with pytest.raises(CommandTimedOut, match="no end within"):
         result.check()
@@ -152,7 +152,8 @@ def test_the_deadline_ends_a_run_and_keeps_its_output(cluster: Cluster) -> None:
 def test_an_interrupt_ends_a_run_and_keeps_its_output(cluster: Cluster) -> None:
     before = signal.getsignal(signal.SIGINT)
     result = interrupted_run(cluster, "echo before; sleep 3")
-    assert (result.outcome, result.exit_code, result.complete) == (Outcome.INTERRUPTED, None, False)
+    assert (result.outcome, result.exit_code, result.complete) == (Outcome.INTERRUPTED, 130, True)
+    assert result.reason == "interrupted; ended by SIGINT"
     assert result.stdout == "before\n"
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(CommandInterrupted):
