@@ -135,7 +135,8 @@ _lead() {
   read -r _leader _line </proc/self/stat;
   _tell at "$_main" "$_runner" "$_leader" >&5;
   case $_mode in
-    fed|counted|tty) read -r _word <&3; [ "$_word" = go ] || exit;;
+    fed|tty) read -r _word <&3; [ "$_word" = go ] || exit;;
+    counted) read -r _word; [ "$_word" = go ] || exit;;
   esac;
   case $_mode in
     fed|tty) exec <&6;;
@@ -146,10 +147,11 @@ _lead() {
   eval "$_prologue";
 };
 
-# Pass input on in pieces of a stated size, since the subprotocol v4 has no end of input.
+# Pass the word to go on, then input in pieces of a stated size, since the subprotocol v4 has no end of input.
 _pump() {
+  read -r _word <&6; echo "$_word";
   while read -r _count <&6 && [ "$_count" -gt 0 ]; do
-    dd bs=65536 count="$_count" iflag=fullblock,count_bytes <&6;
+    dd bs=65536 count="$_count" iflag=fullblock,count_bytes <&6 || break;
   done;
 };
 
