@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         CommandFailed,
         CommandInterrupted,
         CommandNotStarted,
-        CommandTimedOut,
         ConfigurationError,
         ConnectionLost,
         ContainerNotFound,
@@ -41,11 +40,13 @@ if TYPE_CHECKING:
         RunError,
         TargetAmbiguous,
         TargetError,
+        TimedOut,
         Unauthorized,
         UnsupportedField,
     )
     from kexec_magic.execution.cluster import Cluster, run
     from kexec_magic.execution.result import ExecResult, Outcome
+    from kexec_magic.execution.stdin import InputStream
 
 __version__ = "0.1.0"
 
@@ -57,12 +58,12 @@ __all__ = [
     "CommandFailed",
     "CommandInterrupted",
     "CommandNotStarted",
-    "CommandTimedOut",
     "ConfigurationError",
     "ConnectionLost",
     "ContainerNotFound",
     "ExecResult",
     "Forbidden",
+    "InputStream",
     "InvalidName",
     "KexecError",
     "KubeconfigError",
@@ -77,6 +78,7 @@ __all__ = [
     "Target",
     "TargetAmbiguous",
     "TargetError",
+    "TimedOut",
     "Unauthorized",
     "UnsupportedField",
     "load_ipython_extension",
@@ -87,6 +89,7 @@ __all__ = [
 _HOMES = {
     "Cluster": "kexec_magic.execution.cluster",
     "ExecResult": "kexec_magic.execution.result",
+    "InputStream": "kexec_magic.execution.stdin",
     "Outcome": "kexec_magic.execution.result",
     "Pod": "kexec_magic.cluster.pods",
     "Target": "kexec_magic.cluster.targets",

@@ -21,7 +21,7 @@
      `- RunError                   a run that was not a success; carries its result
          |- CommandFailed              the exit code is proved, and is not among those that are ok
          |- CommandNotStarted          it never ran
-         |- CommandTimedOut
+         |- TimedOut
          `- ConnectionLost             it was running when the connection went away
 
     CommandInterrupted             a KeyboardInterrupt, so that nothing that catches Exception can hold it
@@ -44,7 +44,6 @@ __all__ = [
     "CommandFailed",
     "CommandInterrupted",
     "CommandNotStarted",
-    "CommandTimedOut",
     "ConfigurationError",
     "ConnectionLost",
     "ContainerNotFound",
@@ -60,6 +59,7 @@ __all__ = [
     "RunError",
     "TargetAmbiguous",
     "TargetError",
+    "TimedOut",
     "Unauthorized",
     "UnsupportedField",
 ]
@@ -232,7 +232,7 @@ class CommandNotStarted(RunError):
     """The command never ran: no such program, or a container that is not running. Safe to run again."""
 
 
-class CommandTimedOut(RunError):
+class TimedOut(RunError):
     """The deadline passed before the command had ended."""
 
 

@@ -16,10 +16,10 @@ from kexec_magic.errors import (
     CommandFailed,
     CommandInterrupted,
     CommandNotStarted,
-    CommandTimedOut,
     ConnectionLost,
     OutputError,
     RunError,
+    TimedOut,
 )
 from kexec_magic.execution.output import Capture
 from kexec_magic.wire.channels import Channel
@@ -137,7 +137,7 @@ class ExecResult:
         Raises:
             CommandFailed: Its exit code is not among `ok_codes`.
             CommandNotStarted: It never ran.
-            CommandTimedOut: The deadline passed first.
+            TimedOut: The deadline passed first.
             ConnectionLost: Its end was never learned.
             CommandInterrupted: The user stopped it; a KeyboardInterrupt.
         """
@@ -188,7 +188,7 @@ class ExecResult:
 _ERRORS: dict[Outcome, type[RunError]] = {
     Outcome.EXITED: CommandFailed,
     Outcome.START_FAILED: CommandNotStarted,
-    Outcome.TIMED_OUT: CommandTimedOut,
+    Outcome.TIMED_OUT: TimedOut,
     Outcome.LOST: ConnectionLost,
 }
 

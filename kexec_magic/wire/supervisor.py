@@ -194,7 +194,7 @@ class Supervision:
         environment = {**launch.environment, "KEXEC_RUN": self._mark}
         lines += [b"export " + name.encode() + b"=" + _quoted(value) for name, value in environment.items()]
         lines.append(b"command -v " + program + b" >/dev/null || { _tell lacks program >&2; exit 127; }")
-        lines.append(b'exec "$@"')
+        lines.append(b'exec "$@"' if launch.argv is None else b'exec "$@" 8<&-')
         return b"\n".join(lines)
 
     # What comes back -----------------------------------------------------------------------------------------------

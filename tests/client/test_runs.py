@@ -15,12 +15,12 @@ from kexec_magic import (
     CommandFailed,
     CommandInterrupted,
     CommandNotStarted,
-    CommandTimedOut,
     ExecResult,
     OptionError,
     Outcome,
     OutputError,
     TargetAmbiguous,
+    TimedOut,
     run,
 )
 from tests.conftest import Place
@@ -145,7 +145,7 @@ def test_the_deadline_ends_a_run_and_keeps_its_output(cluster: Cluster) -> None:
     result = cluster.run("example", "echo before; sleep 3", timeout=1)
     assert (result.outcome, result.exit_code, result.complete) == (Outcome.TIMED_OUT, 130, True)
     assert result.stdout == "before\n"
-    with pytest.raises(CommandTimedOut, match="no end within"):
+    with pytest.raises(TimedOut, match="no end within"):
         result.check()
 
 
