@@ -15,13 +15,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kexec_magic.sandbox.containers import Container, Ended, Process
+from kexec_magic.sandbox.faults.base import Fault, send_through
 from kexec_magic.sandbox.frames import FrameError, FrameReader, Opcode, encode_frame
 from kexec_magic.sandbox.statuses import final_message
 from kexec_magic.sandbox.subprotocols import CLOSE, ERROR, RESIZE, STDERR, STDIN, STDOUT, Subprotocol
 
 if TYPE_CHECKING:
     from kexec_magic.sandbox.execs import ExecRequest
-    from kexec_magic.sandbox.faults import Fault
 
 __all__ = ["ExecStream"]
 
@@ -129,6 +129,8 @@ class ExecStream(asyncio.Protocol):
         return await self._process.wait()
 
     async def _finish(self, status: bytes | None) -> None:
+        for fault in self._faults:
+            await fault.output_ended(self)
         messages = [status]
         for fault in self._faults:
             messages = [found for message in messages for found in fault.final(self, message)]
@@ -276,21 +278,15 @@ class ExecStream(asyncio.Protocol):
             if not data:
                 self._end_output(descriptor)
                 return
-            self._send_output(channel, data)
+            self.send_output(channel, data)
             if not self._writable.is_set() or descriptor not in self._reading:
                 return
 
-    def _send_output(self, channel: int, data: bytes) -> None:
+    def send_output(self, channel: int, payload: bytes, *, after: Fault | None = None) -> None:
+        """Send what the faults make of output; what one of them has kept, as those after it make it."""
         if not self._ending:
-            self._send_through(self._faults, channel, data)
-
-    def _send_through(self, faults: list[Fault], channel: int, payload: bytes) -> None:
-        """Send what the faults make of a payload; each piece goes out before the next is made."""
-        if not faults:
-            self.send(channel, payload)
-            return
-        for found in faults[0].output(self, channel, payload):
-            self._send_through(faults[1:], channel, found)
+            first = self._faults.index(after) + 1 if after else 0
+            send_through(self._faults[first:], self, channel, payload)
 
     def _end_output(self, descriptor: int) -> None:
         self._loop.remove_reader(descriptor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kexec_magic.sandbox.faults.answers import Stall, refuse, refuse_subprotocol, stall, stop_reading_stdin
 from kexec_magic.sandbox.faults.base import Fault, Refusal
+from kexec_magic.sandbox.faults.delays import delay_channel
 from kexec_magic.sandbox.faults.endings import (
     close_without_status,
     drop_before_status,
@@ -33,6 +34,7 @@ __all__ = [
     "Stall",
     "close_without_status",
     "cut_messages",
+    "delay_channel",
     "drop_before_status",
     "drop_connection",
     "empty_message",

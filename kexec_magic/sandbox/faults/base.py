@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kexec_magic.sandbox.streams import ExecStream
 
-__all__ = ["Fault", "Refusal"]
+__all__ = ["Fault", "Refusal", "send_through"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,21 @@ class Fault:
         """Replace the payload of one output message by those of any number."""
         return (payload,)
 
+    async def output_ended(self, stream: ExecStream) -> None:
+        """Act after the command has ended, with all its output, and before the Status."""
+
     def final(self, stream: ExecStream, payload: bytes | None) -> Iterable[bytes | None]:
         """Replace the last message of the error channel; None stands for the silence of legacy subprotocols."""
         return (payload,)
 
     async def ending(self, stream: ExecStream) -> None:
         """Act after the Status and before the close frame."""
+
+
+def send_through(faults: Sequence[Fault], stream: ExecStream, channel: int, payload: bytes) -> None:
+    """Send what the faults make of a payload; each piece goes out before the next is made."""
+    if not faults:
+        stream.send(channel, payload)
+        return
+    for found in faults[0].output(stream, channel, payload):
+        send_through(faults[1:], stream, channel, found)
