@@ -111,8 +111,9 @@ def shared_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """A sandbox without faults, whatever the test before did to it."""
+    """A sandbox without faults and with an empty record, whatever the test before did to it."""
     shared_sandbox.clear_faults()
+    shared_sandbox.forget_requests()
     yield shared_sandbox
     shared_sandbox.clear_faults()
 

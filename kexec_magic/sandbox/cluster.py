@@ -7,22 +7,13 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from kexec_magic.sandbox.containers import Container, Node
 from kexec_magic.sandbox.faults import Fault
 from kexec_magic.sandbox.pods import Pod, make_pods, timestamp
+from kexec_magic.sandbox.records import Record
 
-__all__ = ["Cluster", "RecordedRequest", "Rule"]
-
-
-class RecordedRequest(NamedTuple):
-    """One request that the server has seen; `user` is None where its credentials were bad."""
-
-    method: str
-    path: str
-    subprotocols: list[str]
-    user: str | None
+__all__ = ["Cluster", "Rule"]
 
 
 @dataclass(slots=True)
@@ -46,7 +37,7 @@ class Cluster:
     containers: dict[tuple[str, str, str], Container] = field(default_factory=dict)
     exec_rules: list[Rule] = field(default_factory=list)
     request_rules: list[Rule] = field(default_factory=list)
-    requests: list[RecordedRequest] = field(default_factory=list)
+    record: Record = field(default_factory=Record)
     lock: threading.Lock = field(default_factory=threading.Lock)
     running: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from http.client import responses
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from kexec_magic.sandbox.changes import change_pods
-from kexec_magic.sandbox.cluster import Cluster, RecordedRequest
+from kexec_magic.sandbox.cluster import Cluster
+from kexec_magic.sandbox.containers import Container
 from kexec_magic.sandbox.execs import ExecRequest, authorize_exec, check_exec, offered_subprotocols, refuse
 from kexec_magic.sandbox.faults import Fault, Refusal
 from kexec_magic.sandbox.frames import accept_key
@@ -23,6 +25,7 @@ from kexec_magic.sandbox.reads import (
     read_log,
     read_objects,
 )
+from kexec_magic.sandbox.records import RecordedRequest
 from kexec_magic.sandbox.reviews import review_access
 from kexec_magic.sandbox.statuses import encode_json, failure
 from kexec_magic.sandbox.streams import ExecStream
@@ -36,6 +39,16 @@ _PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _VERBS = {"POST": "create", "DELETE": "delete", "PUT": "update", "PATCH": "patch"}
 _HEADERS = {"Cache-Control": "no-cache, private"}
+
+
+class _Exec(NamedTuple):
+    """An exec that may start."""
+
+    container: Container
+    subprotocol: Subprotocol
+    request: ExecRequest
+    faults: list[Fault]
+    code: int = 101
 
 
 class _Hijacked(web.StreamResponse):
@@ -62,21 +75,33 @@ class Routes:
         """Answer any request."""
         offered = offered_subprotocols(request.headers.get("Sec-WebSocket-Protocol"))
         user = self._authenticate(request)
-        name = user.name if user else None
-        self._cluster.requests.append(RecordedRequest(request.method, request.raw_path, offered, name))
+        record, name = self._cluster.record, user.name if user else None
+        number = record.add(RecordedRequest(request.method, request.raw_path, offered, name))
+        answer = await self._decide(request, user, offered)
+        # Before a byte of it is sent: who has the answer finds it in the record.
+        record.answer(number, answer.code)
+        if isinstance(answer, Refusal):
+            return _refuse(request, answer)
+        if isinstance(answer, Answer):
+            return _answer(answer)
+        return await self._serve(request, answer)
+
+    async def _decide(
+        self, request: web.BaseRequest, user: User | None, offered: list[str]
+    ) -> Answer | Refusal | _Exec:
         if len(request.raw_path) > _MAX_HEAD:
             text = f"431 {responses[431]}".encode()
-            return _refuse(request, Refusal(431, text, {"Content-Type": "text/plain; charset=utf-8"}, False))
+            return Refusal(431, text, {"Content-Type": "text/plain; charset=utf-8"}, False)
         for fault in self._cluster.request_faults(request.method, request.raw_path):
             await fault.requested()
             if refusal := fault.refusal(offered):
-                return _refuse(request, refusal)
+                return refusal
         if user is None:
-            return _refuse(request, refuse(401, "Unauthorized", "Unauthorized"))
+            return refuse(401, "Unauthorized", "Unauthorized")
         target = parse_target(request.path)
         if target and (target.resource.plural, target.subresource) == ("pods", "exec"):
             return await self._exec(request, target, user, offered)
-        return _answer(await self._read(request, target, user))
+        return await self._read(request, target, user)
 
     def _authenticate(self, request: web.BaseRequest) -> User | None:
         user = authenticate(request.headers.get("Authorization"), name := _common_name(request))
@@ -109,41 +134,40 @@ class Routes:
             return read_log(self._cluster.find(target.namespace, target.name), target, request.query)
         return read_objects(target, self._cluster, request.query, request.headers.get("Accept", ""))
 
-    async def _exec(
-        self, request: web.BaseRequest, target: Target, user: User, offered: list[str]
-    ) -> web.StreamResponse:
+    async def _exec(self, request: web.BaseRequest, target: Target, user: User, offered: list[str]) -> Refusal | _Exec:
         cluster = self._cluster
         wanted = ExecRequest.parse(request.query)
         faults = cluster.exec_faults(wanted.argv)
         for fault in faults:
             await fault.requested()
             if refusal := fault.refusal(offered):
-                return _refuse(request, refusal)
+                return refusal
         denied = authorize_exec(user, target.namespace, target.name, old_server=cluster.old_server)
         if denied:
-            return _refuse(request, denied)
+            return denied
         upgrade = request.headers.get("Upgrade", "").lower()
         pod = cluster.find(target.namespace, target.name)
         checked = check_exec(pod, target.name, wanted, offered, upgrade=bool(upgrade), old_server=cluster.old_server)
         if isinstance(checked, Refusal):
-            return _refuse(request, checked)
+            return checked
         if upgrade != "websocket":
-            return _refuse(request, refuse(400, "BadRequest", "the sandbox speaks WebSocket and not SPDY"))
+            return refuse(400, "BadRequest", "the sandbox speaks WebSocket and not SPDY")
         if request.method != "GET":
-            return _refuse(request, Refusal(405, b"bad method", content_length=False))
+            return Refusal(405, b"bad method", content_length=False)
         assert pod is not None
         container = cluster.containers[pod.namespace, pod.name, wanted.container or pod.containers[0]]
-        stream = _upgrade(request, checked, wanted, faults)
-        task = asyncio.create_task(stream.run(container, secrets.token_hex(32)))
-        cluster.running.add(task)
-        task.add_done_callback(cluster.running.discard)
+        return _Exec(container, checked, wanted, faults)
+
+    async def _serve(self, request: web.BaseRequest, found: _Exec) -> web.StreamResponse:
+        stream = _upgrade(request, found)
+        task = asyncio.create_task(stream.run(found.container, secrets.token_hex(32)))
+        self._cluster.running.add(task)
+        task.add_done_callback(self._cluster.running.discard)
         await stream.gone
         return _Hijacked()
 
 
-def _upgrade(
-    request: web.BaseRequest, subprotocol: Subprotocol, wanted: ExecRequest, faults: list[Fault]
-) -> ExecStream:
+def _upgrade(request: web.BaseRequest, found: _Exec) -> ExecStream:
     """Answer 101 and take the connection from the HTTP library."""
     transport = request.transport
     assert isinstance(transport, asyncio.Transport)
@@ -153,9 +177,9 @@ def _upgrade(
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {accept_key(request.headers.get('Sec-WebSocket-Key', ''))}",
         # Also where none was offered: x/net then sends the header without a value (recorded).
-        f"Sec-WebSocket-Protocol: {subprotocol.name}",
+        f"Sec-WebSocket-Protocol: {found.subprotocol.name}",
     ]
-    stream = ExecStream(transport, request.protocol, subprotocol, wanted, faults)
+    stream = ExecStream(transport, request.protocol, found.subprotocol, found.request, found.faults)
     transport.set_protocol(stream)
     transport.write("\r\n".join([*head, "", ""]).encode())
     return stream

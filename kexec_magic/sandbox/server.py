@@ -14,9 +14,10 @@ from typing import Self
 from aiohttp import web
 
 from kexec_magic.sandbox.certificates import Certificates, write_kubeconfig
-from kexec_magic.sandbox.cluster import Cluster, RecordedRequest, Rule
+from kexec_magic.sandbox.cluster import Cluster, Rule
 from kexec_magic.sandbox.containers import Isolation, Node
 from kexec_magic.sandbox.faults import Fault
+from kexec_magic.sandbox.records import RecordedRequest
 from kexec_magic.sandbox.routes import Routes
 
 __all__ = ["Sandbox"]
@@ -167,8 +168,12 @@ class Sandbox:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Every request that has arrived so far, in order."""
-        return list(self._cluster.requests)
+        """The requests that have arrived so far, in order; of very many (`records.MAX_REQUESTS`) the last."""
+        return self._cluster.record.read()
+
+    def forget_requests(self) -> None:
+        """Let `requests` begin anew."""
+        self._cluster.record.forget()
 
     def _serve(self) -> None:
         try:

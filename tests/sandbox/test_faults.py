@@ -216,15 +216,3 @@ def test_a_read_is_refused_as_often_as_wanted(sandbox: Sandbox, access: Access) 
     assert [answer.status for answer in answers] == [429, 429, 200]
     assert answers[0].headers["retry-after"] == "0"
     assert json.loads(answers[2].body)["items"]
-
-
-def test_every_request_is_recorded(sandbox: Sandbox, access: Access) -> None:
-    before = len(sandbox.requests)
-    plain.get(access, "/version?x=1", token="bobtoken")
-    plain.run(access, "example", "true", subprotocols=[V5, V4])
-    plain.get(access, "/version", token="wrong")
-    version, exec_request, refused = sandbox.requests[before:]
-    assert version == ("GET", "/version?x=1", [], "bob")
-    assert (exec_request.subprotocols, exec_request.user) == ([V5, V4], "admin")
-    assert exec_request.path == plain.exec_path("example", "true")
-    assert refused.user is None
