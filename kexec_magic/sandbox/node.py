@@ -9,27 +9,24 @@ This program runs without the server's memory, environment and descriptors: none
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import resource
 import select
 import shutil
 import signal
 import socket
-import stat
 import termios
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kexec_magic.sandbox import namespaces, roots
 from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
+from kexec_magic.sandbox.programs import describe, execute
 
 __all__ = ["main"]
 
 # What process 1 of a pod does, as in a real cluster's demonstration pods: nothing, for as long as it may.
 _IDLE = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["sleep", "2147483647"]}
-_EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
 def main(descriptor: int, folder: str) -> NoReturn:
@@ -95,7 +92,7 @@ def _start_isolated(spec: dict[str, Any]) -> int:
                 os.dup2(null, number)
             os.setsid()
             argv = _IDLE["tools" if spec["image"] == "busybox" and not spec["busybox"] else spec["image"]]
-            _execute(argv, {"PATH": roots.search_path(spec)})
+            execute(argv, {"PATH": roots.search_path(spec)})
         except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
             os.write(writing, str(exc).encode())
             os._exit(1)
@@ -223,62 +220,12 @@ def _run(spec: dict[str, Any], exec_socket: socket.socket, descriptors: list[int
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
         try:
-            _execute(request["argv"], request["env"])
+            execute(request["argv"], request["env"])
         except LookupError as exc:
             send_parcel(exec_socket, {"error": exc.args[0]})
         except OSError as exc:
             # runc has found the program and is past reporting: it writes to the command's stderr and exits with 1.
-            os.write(2, f"exec {exc.filename}: {_describe(exc)}\n".encode(errors="surrogateescape"))
+            os.write(2, f"exec {exc.filename}: {describe(exc)}\n".encode(errors="surrogateescape"))
     except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
         os.write(2, f"sandbox: {exc!r}\n".encode())
     os._exit(1)
-
-
-def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    """Replace this process by a command.
-
-    Raises:
-        LookupError: If there is no such program; its text is what the runtime reports (runc 1.1).
-        OSError: If the kernel refuses to run it.
-    """
-    if not argv:
-        raise LookupError("exec failed: args must not be empty")
-    path = _look_up(argv[0], environment["PATH"])
-    # What Python, this process or whoever started it (nohup) ignores, a command must not inherit. The C library keeps
-    # signals 32 and 33 to itself: no program can change those.
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o022)
-    # A pod does not leave core files.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    os.execve(path, argv, environment)
-
-
-def _look_up(name: str, search_path: str) -> str:
-    """Find a program as Go's exec.LookPath does."""
-    failed = f'exec failed: unable to start container process: exec: "{name}": '
-    if "/" in name:
-        if not Path(name).exists():
-            raise LookupError(f"{failed}stat {name}: no such file or directory")
-        if not _is_program(name):
-            raise LookupError(f"{failed}permission denied")
-        return name
-    for folder in search_path.split(":"):
-        if _is_program(candidate := f"{folder}/{name}"):
-            return candidate
-    raise LookupError(f"{failed}executable file not found in $PATH")
-
-
-def _is_program(path: str) -> bool:
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return False
-    return stat.S_ISREG(mode) and bool(mode & _EXECUTABLE)
-
-
-def _describe(error: OSError) -> str:
-    # As Go words it: without the capital letter.
-    number = error.errno or errno.EIO
-    return os.strerror(number)[0].lower() + os.strerror(number)[1:]
