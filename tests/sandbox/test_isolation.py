@@ -72,6 +72,15 @@ def test_a_command_is_given_nothing_but_its_three_streams(access: Access, pod: s
     assert "pipe" not in links
 
 
+@pytest.mark.parametrize("pod", ["example", "tools"])
+def test_process_1_leaves_orphans_as_zombies_as_most_containers_do(access: Access, pod: str) -> None:
+    # It outlives the shell, which might reap it.
+    orphan = out(access, pod, "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!").strip()
+    script = f"kill {orphan}; until grep -q ') Z 1 ' /proc/{orphan}/stat; do sleep 0.01; done"
+    assert plain.run(access, pod, "sh", "-c", script).exit_code == 0
+    assert ") Z 1 " in out(access, pod, "cat", f"/proc/{orphan}/stat")
+
+
 def test_containers_share_neither_files_nor_processes(access: Access) -> None:
     out(access, "multi", "sh", "-c", "echo mine > /tmp/here; sleep 1000 >/dev/null 2>&1 &", container="main")
     assert "sleep 1000" in out(access, "multi", "ps", container="main")
