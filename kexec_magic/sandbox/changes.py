@@ -25,6 +25,7 @@ def change_pods(cluster: Cluster, target: Target, verb: str, body: bytes) -> Ans
 def _create(cluster: Cluster, target: Target, body: bytes) -> Answer:
     try:
         pod = parse_pod(json.loads(body), target.namespace)
+        cluster.check(pod)
     except ValueError as exc:
         return Answer(422, failure(422, "Invalid", f"Pod is invalid: {exc}", target.details))
     details = {"name": pod.name, "kind": "pods"}

@@ -51,6 +51,16 @@ class Cluster:
         for pod in make_pods():
             self.add(pod)
 
+    def check(self, pod: Pod) -> None:
+        """Make sure that the node can run a pod as it was asked for.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        assert self.node is not None
+        for number, spec in enumerate(pod.specs.values()):
+            self.node.isolation.check(spec, f"spec.containers[{number}]")
+
     def add(self, pod: Pod) -> None:
         """Take in a pod and give it its containers, if it runs."""
         self.pods.append(pod)
@@ -74,7 +84,7 @@ class Cluster:
 
     def _place(self, pod: Pod, name: str) -> None:
         assert self.node is not None
-        self.containers[pod.namespace, pod.name, name] = self.node.container(pod.name, name, pod.image)
+        self.containers[pod.namespace, pod.name, name] = self.node.container(pod.name, name, pod.specs[name])
 
     def exec_faults(self, argv: list[str]) -> list[Fault]:
         """Take the faults that are due for an exec."""

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from kexec_magic.sandbox import roots
+from kexec_magic.sandbox.isolation import Isolation
 from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
+from kexec_magic.sandbox.specs import ContainerSpec
 
-__all__ = ["Container", "Ended", "Isolation", "Node", "Process"]
+__all__ = ["Container", "Ended", "Node", "Process"]
 
 _BOOT = """\
 import sys
@@ -30,30 +32,6 @@ main(int(sys.argv[1]), sys.argv[2])
 _GRACE = 5.0  # seconds for the containers to end before their node is killed
 # A pipe of this size lets a busy command write on while the server encrypts what came before; Linux allows 1 MiB.
 _PIPE_SIZE = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """What keeps the pods' commands away from the machine."""
-
-    isolated: bool
-    reason: str = ""
-    """Why not, if not."""
-    user_namespace: bool = False
-
-    def describe(self) -> str:
-        """Say in one sentence what a command in a pod can reach."""
-        if self.isolated:
-            own = (
-                "user, root, process and mount namespace"
-                if self.user_namespace
-                else "root, process and mount namespace"
-            )
-            return f"each container has a {own} of its own; the network is this machine's."
-        return (
-            "commands run on this machine as you, in the pod's folder, with nothing to hold them there"
-            f" ({self.reason})."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +158,18 @@ class Container:
 
     def _environment(self, *, tty: bool) -> dict[str, str]:
         spec = self.spec
-        found = {
+        home = "/" if spec["user"] else "/root"
+        found: dict[str, str] = {
             "PATH": roots.search_path(spec),
             "HOSTNAME": spec["pod"],
-            "HOME": "/root" if spec["isolated"] else spec["folder"],
+            "HOME": home if spec["isolated"] else spec["folder"],
             "KUBERNETES_SERVICE_HOST": "10.96.0.1",
             "KUBERNETES_SERVICE_PORT": "443",
         }
-        return found | {"TERM": "xterm"} if tty else found
+        if tty:
+            found["TERM"] = "xterm"
+        found.update(spec["env"])
+        return found
 
 
 class Node:
@@ -210,12 +192,13 @@ class Node:
         self._program = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/")
         theirs.close()
 
-    def container(self, pod: str, name: str, image: str) -> Container:
+    def container(self, pod: str, name: str, wanted: ContainerSpec) -> Container:
         """Describe a container; it starts with its first command."""
         # Unlike a name made of theirs, this one cannot clash and says nothing in a process list.
         folder = tempfile.mkdtemp(prefix=f"{pod}-", dir=self.folder)
-        spec = {"pod": pod, "container": name, "image": image, "isolated": self.isolation.isolated, "folder": folder}
-        container = Container(self, spec | self._common)
+        spec = {"pod": pod, "container": name, "isolated": self.isolation.isolated, "folder": folder}
+        spec |= {"image": wanted.image, "user": wanted.user or 0, "read_only": wanted.is_read_only}
+        container = Container(self, spec | {"env": wanted.environment} | self._common)
         self._containers.append(container)
         return container
 
@@ -226,7 +209,7 @@ class Node:
         if sys.platform != "linux":
             self.isolation = Isolation(False, "only Linux has the namespaces for it")
             return
-        trial = self.container("probe", "main", "busybox")
+        trial = self.container("probe", "main", ContainerSpec())
         try:
             await trial.start()
         except OSError as exc:

@@ -15,6 +15,7 @@ __all__ = [
     "die_with_parent",
     "drop_capabilities",
     "enter_new_namespaces",
+    "make_read_only",
     "make_subreaper",
     "mount",
     "pivot_root",
@@ -79,8 +80,12 @@ def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "
 def bind(source: Path, target: Path, *, writable: bool = False) -> None:
     """Show a file or folder of the machine at `target`, which must exist, read-only unless told otherwise."""
     mount(str(source), target, "", _MS_BIND | _MS_REC)
-    if writable:
-        return
+    if not writable:
+        make_read_only(target)
+
+
+def make_read_only(target: Path) -> None:
+    """Let nobody write through this mount; those below it stay as they are."""
     kept = os.statvfs(target).f_flag & _KEPT
     mount("none", target, "", MS_REMOUNT | _MS_BIND | MS_RDONLY | kept)
 

@@ -15,13 +15,14 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import termios
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kexec_magic.sandbox import namespaces, roots
 from kexec_magic.sandbox.parcels import receive_parcel, send_parcel
-from kexec_magic.sandbox.programs import describe, execute
+from kexec_magic.sandbox.programs import become, describe, execute
 
 __all__ = ["main"]
 
@@ -85,6 +86,8 @@ def _start_isolated(spec: dict[str, Any]) -> int:
             roots.populate_proc(Path(spec["folder"]) / "proc")
             # It changes the root of the launcher too: both are in one mount namespace.
             namespaces.pivot_root(Path(spec["folder"]))
+            if spec["read_only"]:
+                namespaces.make_read_only(Path("/"))
             namespaces.drop_capabilities()
             # Nothing of the server's terminal, and nothing but /dev/null to read.
             null = os.open("/dev/null", os.O_RDWR)
@@ -92,6 +95,9 @@ def _start_isolated(spec: dict[str, Any]) -> int:
                 os.dup2(null, number)
             os.setsid()
             argv = _IDLE["tools" if spec["image"] == "busybox" and not spec["busybox"] else spec["image"]]
+            become(spec["user"])
+            # Another user must ask for it again: the kernel has forgotten it (commit_creds of kernel/cred.c).
+            namespaces.die_with_parent(signal.SIGKILL)
             execute(argv, {"PATH": roots.search_path(spec)})
         except BaseException as exc:  # noqa: BLE001 - whatever it was, this child must not run on as a second launcher
             os.write(writing, str(exc).encode())
@@ -218,7 +224,11 @@ def _run(spec: dict[str, Any], exec_socket: socket.socket, descriptors: list[int
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             descriptors = [slave, slave, slave]
         for number, descriptor in enumerate(descriptors):
+            # As runc does (fixStdioPermissions): else only root could open /dev/stdout. Never the machine's /dev/null.
+            if spec["user"] and (request["tty"] or stat.S_ISFIFO(os.fstat(descriptor).st_mode)):
+                os.fchown(descriptor, spec["user"], -1)
             os.dup2(descriptor, number)
+        become(spec["user"])
         try:
             execute(request["argv"], request["env"])
         except LookupError as exc:

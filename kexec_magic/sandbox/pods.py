@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from kexec_magic.sandbox.specs import ContainerSpec, parse_containers
+
 __all__ = ["NODE", "Pod", "make_pods", "metadata", "parse_pod", "timestamp"]
 
 NODE = "localhost"
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _HOST_IP = "127.0.0.1"
-# Image name to what a container of it holds (roots.py).
-_IMAGES = {
-    "busybox": "docker.io/library/busybox:local",
-    "tools": "docker.io/library/tools:local",
-    "noshell": "docker.io/library/noshell:local",
-}
 
 
 @dataclass(slots=True)
@@ -32,6 +28,9 @@ class Pod:
     annotations: dict[str, str] = field(default_factory=dict)
     containers: tuple[str, ...] = ("main",)
     image: str = "busybox"
+    """That of the containers without a spec of their own."""
+    specs: dict[str, ContainerSpec] = field(default_factory=dict)
+    security_context: dict[str, Any] = field(default_factory=dict)
     phase: str = "Running"
     owner: dict[str, Any] | None = None
     address: str = ""
@@ -41,6 +40,7 @@ class Pod:
     restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.specs = {name: self.specs.get(name, ContainerSpec(self.image)) for name in self.containers}
         self.container_ids = {name: secrets.token_hex(32) for name in self.containers}
 
     @property
@@ -66,7 +66,7 @@ class Pod:
             "schedulerName": "default-scheduler",
             "enableServiceLinks": True,
             "priority": 0,
-            "securityContext": {},
+            "securityContext": self.security_context,
         }
         if self.is_scheduled:
             spec["nodeName"] = NODE
@@ -75,11 +75,12 @@ class Pod:
         return {"kind": "Pod", "apiVersion": "v1", "metadata": meta, "spec": spec, "status": self._status()}
 
     def _container(self, name: str) -> dict[str, Any]:
-        command = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["/bin/sleep"]}
+        spec = self.specs[name]
         return {
             "name": name,
-            "image": _IMAGES[self.image],
-            "command": ["true"] if self.phase == "Succeeded" else command[self.image],
+            "image": spec.full_image,
+            "command": ["true"] if self.phase == "Succeeded" else spec.command,
+            **spec.shown,
             "resources": {},
             "terminationMessagePath": "/dev/termination-log",
             "terminationMessagePolicy": "File",
@@ -122,6 +123,7 @@ class Pod:
         return found
 
     def _container_status(self, name: str) -> dict[str, Any]:
+        spec = self.specs[name]
         identity = f"containerd://{self.container_ids[name]}"
         state: dict[str, Any] = {"running": {"startedAt": self.created}}
         if not self.is_running:
@@ -133,8 +135,8 @@ class Pod:
             "lastState": {},
             "ready": self.is_running,
             "restartCount": self.restarts.get(name, 0),
-            "image": _IMAGES[self.image],
-            "imageID": f"sha256:{uuid.uuid5(uuid.NAMESPACE_DNS, self.image).hex * 2}",
+            "image": spec.full_image,
+            "imageID": f"sha256:{uuid.uuid5(uuid.NAMESPACE_DNS, spec.image).hex * 2}",
             "containerID": identity,
             "started": self.is_running,
         }
@@ -162,23 +164,32 @@ def make_pods() -> list[Pod]:
 
 
 def parse_pod(manifest: dict[str, Any], namespace: str) -> Pod:
-    """Give the pod that a client asks for. It runs at once; of its containers only names and images are heeded.
+    """Give the pod that a client asks for. It runs at once; what is heeded of its containers, `specs` says.
 
     Raises:
-        ValueError: If it is not a pod, or its name or its containers' are not valid.
+        ValueError: If it is not a pod, or something that is heeded is not valid.
     """
     try:
-        meta, containers = manifest["metadata"], manifest["spec"]["containers"]
-        name, names = str(meta["name"]), tuple(str(found["name"]) for found in containers)
-        image = str(containers[0].get("image", ""))
-    except (KeyError, IndexError, TypeError) as exc:
+        meta, specs = manifest["metadata"], parse_containers(manifest["spec"])
+        name, security_context = str(meta["name"]), dict(manifest["spec"].get("securityContext") or {})
+    except (AttributeError, KeyError, TypeError) as exc:
         raise ValueError(f"not a Pod with a name and containers: {exc!r}") from exc
-    for found in (name, *names):
+    if not specs:
+        raise ValueError("spec.containers: Required value")
+    for found in (name, *specs):
         if not _DNS_LABEL.fullmatch(found):
             raise ValueError(f'"{found}" must consist of lower case alphanumeric characters, "-" or "."')
-    kind = next((kind for kind in ("noshell", "tools") if kind in image), "busybox")
     labels, annotations = dict(meta.get("labels") or {}), dict(meta.get("annotations") or {})
-    return Pod(name, namespace, labels, annotations, names, kind, address="10.244.0.200")
+    return Pod(
+        name,
+        namespace,
+        labels,
+        annotations,
+        tuple(specs),
+        specs=specs,
+        security_context=security_context,
+        address="10.244.0.200",
+    )
 
 
 def metadata(name: str, namespace: str, labels: dict[str, str], uid: str, created: str) -> dict[str, Any]:

@@ -10,9 +10,17 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["describe", "execute"]
+__all__ = ["become", "describe", "execute"]
 
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
+
+
+def become(user: int) -> None:
+    """Give up being root for a user and the group of the same number; 0 stays root."""
+    if user:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
@@ -46,8 +54,10 @@ def _look_up(name: str, search_path: str) -> str:
     """Find a program as Go's exec.LookPath does."""
     failed = f'exec failed: unable to start container process: exec: "{name}": '
     if "/" in name:
-        if not Path(name).exists():
-            raise LookupError(f"{failed}stat {name}: no such file or directory")
+        try:
+            Path(name).stat()
+        except OSError as exc:
+            raise LookupError(f"{failed}stat {name}: {describe(exc)}") from exc
         if not _is_program(name):
             raise LookupError(f"{failed}permission denied")
         return name

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from kexec_magic.sandbox.certificates import Certificates, write_kubeconfig
 from kexec_magic.sandbox.cluster import Cluster, Rule
-from kexec_magic.sandbox.containers import Isolation, Node
+from kexec_magic.sandbox.containers import Node
 from kexec_magic.sandbox.faults import Fault
+from kexec_magic.sandbox.isolation import Isolation
 from kexec_magic.sandbox.records import RecordedRequest
 from kexec_magic.sandbox.routes import Routes
 
