@@ -28,6 +28,7 @@ __all__ = ["main"]
 
 # What process 1 of a pod does, as in a real cluster's demonstration pods: nothing, for as long as it may.
 _IDLE = {"busybox": ["tail", "-f", "/dev/null"], "tools": ["sleep", "infinity"], "noshell": ["sleep", "2147483647"]}
+_IDLE["bare"] = _IDLE["noshell"]
 
 
 def main(descriptor: int, folder: str) -> NoReturn:

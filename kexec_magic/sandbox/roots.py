@@ -1,4 +1,4 @@
-"""What a container finds below `/`: busybox alone, the machine's tools, or three programs and no shell."""
+"""What a container finds below `/`: busybox alone, the machine's tools, a shell with little, or no shell at all."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ __all__ = ["busybox_applets", "find_static_busybox", "populate_folder", "populat
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _MACHINE_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _NO_SHELL = ("echo", "cat", "sleep")
+# And a shell, which has `kill` and little else built in: no setsid, head, dd, stty, ps.
+_BARE = (*_NO_SHELL, "grep", "ls", "mkfifo", "true")
 _ELF_INTERPRETER = 3  # PT_INTERP of elf.h: a program that has one is not static
 # A container's root writes below /proc as the machine's root would: runc hides the same.
 _READ_ONLY_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -51,6 +53,8 @@ def search_path(spec: dict[str, Any]) -> str:
     """Give the PATH of a container's commands."""
     if not spec["isolated"]:
         own = f"{spec['folder']}/bin"
+        if spec["image"] == "bare":
+            return own
         return own if spec["busybox"] and spec["image"] != "tools" else f"{own}:{_MACHINE_PATH}"
     if spec["busybox"] and spec["image"] != "tools":
         return _BUSYBOX_PATH
@@ -64,10 +68,10 @@ def populate_folder(spec: dict[str, Any]) -> None:
     programs.mkdir(parents=True, exist_ok=True)
     if spec["image"] == "tools":
         names: dict[str, str] = {"python3": sys.executable}
-    elif spec["busybox"]:
-        names = dict.fromkeys(_NO_SHELL if spec["image"] == "noshell" else spec["applets"], spec["busybox"])
+    elif spec["busybox"] and spec["image"] == "busybox":
+        names = dict.fromkeys(spec["applets"], spec["busybox"])
     else:
-        names = {name: found for name in _NO_SHELL if (found := shutil.which(name, path=os.defpath))}
+        names = _few_programs(spec)
     for name, target in names.items():
         if not (programs / name).is_symlink():
             (programs / name).symlink_to(target)
@@ -107,8 +111,8 @@ def populate_proc(folder: Path) -> None:
 
 
 def _populate_programs(root: Path, spec: dict[str, Any]) -> None:
-    if spec["image"] == "noshell":
-        _populate_three_programs(root, spec["busybox"])
+    if spec["image"] in ("noshell", "bare"):
+        _populate_few_programs(root, spec)
     elif spec["busybox"] and spec["image"] == "busybox":
         _show(Path(spec["busybox"]), root / "bin/busybox")
         for name in spec["applets"]:
@@ -132,16 +136,34 @@ def _populate_machine(root: Path) -> None:
         _show(Path(prefix), root / prefix.lstrip("/"))
 
 
-def _populate_three_programs(root: Path, busybox: str | None) -> None:
-    # One file under three names, not a link to busybox: through a link a shell would be a word away.
-    for name in _NO_SHELL:
-        found = busybox or shutil.which(name, path=os.defpath)
-        if found is None:
-            raise OSError(f"this machine has no {name}")
+def _populate_few_programs(root: Path, spec: dict[str, Any]) -> None:
+    # One file under several names, not links to busybox: through a link any other program would be a word away.
+    for name, found in _few_programs(spec).items():
         _show(Path(found).resolve(), root / "bin" / name)
-    if not busybox:
+    if spec["image"] == "bare" or not spec["busybox"]:
         for name in ("usr/lib", "usr/lib64", "lib", "lib64", "etc/ld.so.cache"):
             _mirror(Path("/") / name, root / name)
+
+
+def _few_programs(spec: dict[str, Any]) -> dict[str, str]:
+    """Find the programs of an image that has only some, by name.
+
+    Raises:
+        OSError: If this machine lacks one.
+    """
+    bare = spec["image"] == "bare"
+    found = {name: spec["busybox"] or _which(name) for name in (_BARE if bare else _NO_SHELL)}
+    if bare:
+        # Debian's busybox as sh would run every one of its programs by name (FEATURE_SH_STANDALONE).
+        found["sh"] = _which("dash", "sh")
+    return found
+
+
+def _which(*names: str) -> str:
+    for name in names:
+        if found := shutil.which(name, path=os.defpath):
+            return found
+    raise OSError(f"this machine has no {names[-1]}")
 
 
 def _own_python() -> str:

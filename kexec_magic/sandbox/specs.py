@@ -11,11 +11,12 @@ from typing import Any
 __all__ = ["ContainerSpec", "parse_containers"]
 
 # Image name to what a container of it holds (roots.py).
-_IMAGES = ("noshell", "tools")
+_IMAGES = ("noshell", "tools", "bare")
 _COMMANDS = {
     "busybox": ["tail", "-f", "/dev/null"],
     "tools": ["sleep", "infinity"],
     "noshell": ["/bin/sleep"],
+    "bare": ["sleep", "2147483647"],
 }
 _MAX_ID = 2**31 - 1  # IsValidUserID of apimachinery's validation
 

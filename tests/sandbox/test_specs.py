@@ -1,4 +1,4 @@
-"""Pods that a client creates: another user, a root that is read-only, an environment."""
+"""Pods that a client creates: another user, a root that is read-only, an environment, an image with very little."""
 
 from __future__ import annotations
 
@@ -188,9 +188,38 @@ def test_the_path_is_where_commands_are_looked_up(access: Access, create: Create
 
 
 @isolated
+def test_a_bare_container_has_a_shell_and_hardly_a_program(access: Access, create: Create) -> None:
+    create({"image": "registry.example/bare:1"})
+    assert out(access, "ls", "/bin").split() == ["cat", "echo", "grep", "ls", "mkfifo", "sh", "sleep", "true"]
+    script = 'mkfifo /tmp/f; (echo hello > /tmp/f &); cat < /tmp/f; kill -0 $$ && true && echo "$1"'
+    assert out(access, "sh", "-c", script, "sh", "end") == "hello\nend\n"
+    for name in ("setsid", "head", "dd", "stty", "ps", "id", "busybox", "bash", "python3"):
+        done = plain.run(access, "made", "sh", "-c", name)
+        assert (done.exit_code, done.stdout) == (127, b"")
+        assert plain.run(access, "made", name).status["reason"] == "InternalError"
+
+
+def test_without_isolation_a_bare_container_has_no_other_programs_either(plain_access: Access) -> None:
+    assert post(plain_access, {"image": "bare"}).status == 201
+    assert plain.run(plain_access, "made", "ls", "-1", "bin").stdout.split()[-3:] == [b"sh", b"sleep", b"true"]
+    assert plain.run(plain_access, "made", "sh", "-c", "head -c 1").exit_code == 127
+    with plain.request(plain_access, f"{PODS}/made", method="DELETE"):
+        pass
+
+
+@isolated
+def test_a_bare_container_needs_no_busybox(tmp_path: Path) -> None:
+    with Sandbox(busybox=False) as sandbox:
+        access = Access.read(sandbox.kubeconfig, tmp_path)
+        assert post(access, {"image": "bare"}).status == 201
+        assert plain.run(access, "made", "sh", "-c", "ls /bin | grep -c .").stdout == b"8\n"
+        assert plain.run(access, "made", "sh", "-c", "head -c 1").exit_code == 127
+
+
+@isolated
 def test_each_container_has_its_own_image(access: Access, create: Create) -> None:
-    create([{"image": "noshell"}, {"name": "side", "image": "tools"}])
-    assert plain.run(access, "made", "sh", container="main").status["reason"] == "InternalError"
+    create([{"image": "bare"}, {"name": "side", "image": "tools"}])
+    assert plain.run(access, "made", "sh", "-c", "stty", container="main").exit_code == 127
     assert out(access, "bash", "-c", "echo $BASH", container="side").endswith("bash\n")
 
 
@@ -202,15 +231,15 @@ def test_what_was_asked_for_is_shown_as_it_was_given(access: Access, create: Cre
     environment = [{"name": "A", "value": "b"}]
     context = {"runAsUser": 0, "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False}
     create(
-        [{"image": "x/tools:1", "env": environment, "securityContext": context}, {"name": "side"}],
+        [{"image": "x/bare:1", "env": environment, "securityContext": context}, {"name": "side"}],
         securityContext={"runAsUser": 0, "fsGroup": 7},
     )
     pod = plain.get(access, f"{PODS}/made").json()
     assert pod["spec"]["securityContext"] == {"runAsUser": 0, "fsGroup": 7}
     main, side = pod["spec"]["containers"]
-    assert (main["image"], main["env"], main["securityContext"]) == ("x/tools:1", environment, context)
+    assert (main["image"], main["env"], main["securityContext"]) == ("x/bare:1", environment, context)
     assert ("env" in side, "securityContext" in side) == (False, False)
-    assert [one["image"] for one in pod["status"]["containerStatuses"]] == ["x/tools:1", "busybox"]
+    assert [one["image"] for one in pod["status"]["containerStatuses"]] == ["x/bare:1", "busybox"]
 
 
 @pytest.mark.parametrize(
