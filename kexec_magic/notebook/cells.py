@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kexec_magic.cluster.kubeconfig import list_contexts
-from kexec_magic.errors import OptionError
+from kexec_magic.errors import CommandInterrupted, OptionError
 from kexec_magic.execution.cluster import Cluster
+from kexec_magic.execution.interrupts import interrupts_held
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.stdin import Stdin, as_stdin
@@ -78,13 +79,17 @@ class Cells:
             print(cluster.preview(request))
             return None
         display = StreamDisplay(show_output=not options.quiet, show_exchanges=options.verbose)
-        try:
-            result = cluster.execute(request, listener=display)
-        finally:
-            display.finish()
-        self._user_ns[LAST_RESULT] = result
-        if options.out:
-            self._user_ns[options.out] = result
+        # A run holds interrupts while it lasts; one that comes right after it must not cost the result.
+        with interrupts_held() as late:
+            try:
+                result = cluster.execute(request, listener=display)
+            finally:
+                display.finish()
+            self._user_ns[LAST_RESULT] = result
+            if options.out:
+                self._user_ns[options.out] = result
+        if late.count and result.outcome is not Outcome.INTERRUPTED:
+            raise CommandInterrupted(f"interrupted; the run had ended: {result.summary()}", result=result)
         if options.raise_error or result.outcome is Outcome.INTERRUPTED:
             result.check()
         # A quiet cell shows nothing; `r = %kexec --quiet ...` still gets its result.

@@ -19,6 +19,7 @@ from tests.bench.load import LARGE, SMALL, TRUE
 from tests.bench.peers import find_kubectl
 from tests.bench.schedule import LOOP, measure
 from tests.bench.startup import measure_startup
+from tests.bench.supervision import measure_supervision
 from tests.bench.table import format_table, is_intact, verdicts
 
 _QUICK_PAIRS = 3
@@ -33,6 +34,8 @@ def main() -> int:
         print(f"kexec_magic and its peers on {place}", file=sys.stderr)
         with Crew(kubeconfig, options.namespace, options.pod, Progress()) as crew:
             results = measure(crew, loads, pairs)
+            print("the supervisor's cost", file=sys.stderr)
+            supervision = measure_supervision(crew)
     print("the start of IPython, without and with the extension", file=sys.stderr)
     startup = measure_startup()
     if options.json:
@@ -42,6 +45,7 @@ def main() -> int:
                 peer: {name: [asdict(one) for one in runs] for name, runs in by_load.items()}
                 for peer, by_load in results.items()
             },
+            "supervision": asdict(supervision),
             "startup": asdict(startup),
         }
         options.json.write_text(json.dumps(raw, indent=1) + "\n")
@@ -51,7 +55,7 @@ def main() -> int:
         f"medians of {pairs} pairs (min to max); a run has {LIMIT:.0f} s.\n"
     )
     print(format_table(results, loads), end="\n\n")
-    print("\n".join(verdicts(results, loads, startup)))
+    print("\n".join(verdicts(results, loads, supervision, startup)))
     broke = any(not one.ended for load in loads for one in results[LOOP][load.name])
     return 0 if is_intact(results, loads) and not broke else 1
 

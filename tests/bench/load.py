@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from tests.bench.measurement import Measurement
 
-__all__ = ["LARGE", "SMALL", "SWEEP", "TRUE", "Load"]
+__all__ = ["LARGE", "SHELL", "SMALL", "SWEEP", "TRUE", "Load"]
 
 _BLOCK = 50_000
 _NUMBER = 8
@@ -76,6 +76,7 @@ def _flood(megabytes: int) -> Load:
 
 _NOTHING = hashlib.sha256().hexdigest()
 TRUE = Load("`true`", ("true",), 0, _NOTHING)
+SHELL = Load("`sh -c true`", ("sh", "-c", "true"), 0, _NOTHING)
 SWEEP = Load("sweep", ("sh", "-c", _SWEEP, _MARK), 0, _NOTHING)
 """Ends what cut runs left in the pod."""
 SMALL = _flood(20)

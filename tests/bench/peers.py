@@ -140,6 +140,8 @@ class Kr8s:
 class Ours:
     """kexec_magic, one `Cluster` for all runs."""
 
+    direct = False
+
     def __init__(self, kubeconfig: str, namespace: str, pod: str) -> None:
         from kexec_magic import Cluster
 
@@ -153,7 +155,14 @@ class Ours:
             if channel == "stdout":
                 stdout.write(data)
 
-        return self._cluster.run(self._pod, argv=argv, namespace=self._namespace, on_output=take).check().exit_code
+        result = self._cluster.run(self._pod, argv=argv, namespace=self._namespace, direct=self.direct, on_output=take)
+        return result.check().exit_code
+
+
+class Direct(Ours):
+    """kexec_magic without its supervisor: what that costs is measured against this."""
+
+    direct = True
 
 
 PEERS: dict[str, Callable[[str, str, str], Peer]] = {
@@ -162,6 +171,7 @@ PEERS: dict[str, Callable[[str, str, str], Peer]] = {
     "official": Official,
     "kr8s": Kr8s,
     "ours": Ours,
+    "direct": Direct,
 }
 
 

@@ -8,15 +8,16 @@ from statistics import median
 
 from tests.bench.load import TRUE, Load
 from tests.bench.measurement import Measurement
-from tests.bench.peers import PEERS
 from tests.bench.schedule import LOOP, OURS, Results
 from tests.bench.startup import Startup
+from tests.bench.supervision import Supervision
 
 __all__ = ["format_table", "is_intact", "verdicts"]
 
 _TRUE_RATIO = 1.3
 _RATE_RATIO = 0.85
 _LOAD_MILLISECONDS = 100
+_SUPERVISOR_MILLISECONDS = 15
 
 _TITLES = {
     LOOP: ("websocket-client loop", "websocket-client"),
@@ -32,7 +33,7 @@ def format_table(results: Results, loads: Sequence[Load]) -> str:
     heads = [f"{load.name}, {_unit(load)}" for load in loads]
     columns = ["peer", *(name for head in heads for name in (head, "x loop")), "bytes missing", "remarks"]
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 2) + ["---"]]
-    for peer in PEERS:
+    for peer in _TITLES:
         cells = [_title(peer)]
         for load in loads:
             figures = _figures(results, peer, load)
@@ -42,13 +43,14 @@ def format_table(results: Results, loads: Sequence[Load]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def verdicts(results: Results, loads: Sequence[Load], startup: Startup) -> list[str]:
+def verdicts(results: Results, loads: Sequence[Load], supervision: Supervision, startup: Startup) -> list[str]:
     """Say for each target whether it was met, and by which figures."""
     quick = _ratio(results, OURS, TRUE)
     floods = [load for load in loads if load is not TRUE]
     rates = {load.name: _ratio(results, OURS, load) for load in floods}
     added, bare, loaded = ([1000 * one for one in times] for times in (startup.load, startup.bare, startup.loaded))
     wholes = [load.is_whole(measurement) for load, measurement in _runs(results, OURS, loads)]
+    supervised, direct = ([1000 * one for one in times] for times in (supervision.supervised, supervision.direct))
     return [
         _verdict(
             quick is not None and quick <= _TRUE_RATIO,
@@ -62,6 +64,12 @@ def verdicts(results: Results, loads: Sequence[Load], startup: Startup) -> list[
         ),
         _verdict(
             is_intact(results, loads), "every byte there", f"{sum(wholes)} of {len(wholes)} runs byte for byte (sha256)"
+        ),
+        _verdict(
+            median(supervised) - median(direct) <= _SUPERVISOR_MILLISECONDS,
+            f"a supervised `sh -c true` at most {_SUPERVISOR_MILLISECONDS} ms over a bare one",
+            f"{median(supervised) - median(direct):.1f} ms in {len(direct)} pairs: {_spread(supervised)} ms with the "
+            f"supervisor, {_spread(direct)} ms without",
         ),
         _verdict(
             median(added) < _LOAD_MILLISECONDS,
