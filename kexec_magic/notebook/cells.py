@@ -13,7 +13,7 @@ from kexec_magic.cluster.kubeconfig import list_contexts
 from kexec_magic.errors import CommandInterrupted, OptionError
 from kexec_magic.execution.cluster import Cluster
 from kexec_magic.execution.interrupts import interrupts_held
-from kexec_magic.execution.request import Request
+from kexec_magic.execution.request import Request, as_words
 from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.stdin import Stdin, as_stdin
 from kexec_magic.notebook.display import StreamDisplay
@@ -113,7 +113,7 @@ class Cells:
             script=cell if options.argv is None else None,
             argv=options.argv,
             args=tuple(str(evaluate(text, self._user_ns, option="--arg")) for text in options.args),
-            shell=options.shell,
+            shell=as_words(options.shell),
             env=read_environment(options.env, self._user_ns),
             cwd=options.cwd,
             stdin=self._stdin(options, cell),

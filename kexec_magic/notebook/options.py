@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from kexec_magic.errors import OptionError
-from kexec_magic.execution.request import as_words
 
 __all__ = ["CellOptions", "UseOptions", "cell_help", "parse_cell_line", "parse_duration", "parse_use_line", "use_help"]
 
@@ -42,7 +41,7 @@ class CellOptions:
     container: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
-    shell: tuple[str, ...] = ("sh",)
+    shell: str = "sh"
     stdin: str | None = None
     env: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
@@ -85,7 +84,7 @@ def parse_cell_line(line: str) -> CellOptions:
         container=found.container,
         context=found.context,
         kubeconfig=found.kubeconfig,
-        shell=as_words(found.shell),
+        shell=found.shell,
         stdin=found.stdin,
         env=tuple(found.env),
         args=tuple(found.arg),

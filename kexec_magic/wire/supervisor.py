@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.resources import files
+from pathlib import Path
 
 from kexec_magic.wire.channels import Channel
 from kexec_magic.wire.protocol import Output
@@ -201,8 +201,11 @@ class Supervision:
 
     def receive(self, output: Output) -> list[Output | Said]:
         """Take the marks out of a piece of output: give the output without them, and what they say, in order."""
+        stripper = self._strippers[output.channel]
+        if stripper.passes(output.data):
+            return [output]
         given: list[Output | Said] = []
-        for piece in self._strippers[output.channel].strip(output.data):
+        for piece in stripper.strip(output.data):
             if isinstance(piece, bytes):
                 given.append(Output(output.channel, piece))
             else:
@@ -238,6 +241,10 @@ class _Stripper:
     def __init__(self, nonce: bytes) -> None:
         self._start = _RS + nonce + b" "
         self._held = b""
+
+    def passes(self, data: bytes) -> bool:
+        """Whether a piece of output has nothing to do with any mark, as nearly all of it."""
+        return not self._held and _RS not in data
 
     def strip(self, data: bytes) -> list[bytes | list[str]]:
         """Give output as bytes and marks as their words, in order; hold back what may be the beginning of a mark."""
@@ -286,7 +293,8 @@ def _encoded(text: str) -> bytes:
 
 
 def _read_program() -> bytes:
-    lines = (line.strip() for line in files(__package__).joinpath("supervisor.sh").read_text("ascii").splitlines())
+    text = Path(__file__).with_name("supervisor.sh").read_text("ascii")
+    lines = (line.strip() for line in text.splitlines())
     return " ".join(line for line in lines if line and not line.startswith("#")).encode()
 
 
