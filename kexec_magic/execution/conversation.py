@@ -19,7 +19,7 @@ from kexec_magic.execution.mailbox import Mailbox
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.stdin import counted, pieces, typed
 from kexec_magic.execution.verdict import lacks_shell
-from kexec_magic.execution.watchdog import HEARTBEAT, ShellMissing, Watchdog
+from kexec_magic.execution.watchdog import ShellMissing, Watchdog, heartbeat
 from kexec_magic.wire.channels import Channel, Subprotocol
 from kexec_magic.wire.protocol import Ended, Event, Output
 from kexec_magic.wire.supervisor import Began, Exited, Mode, Said, Supervision
@@ -207,7 +207,7 @@ class Conversation:
             connection.write([supervision.opening(self._mode, request.launch)])
         else:
             self._mode = Mode.RUN
-            connection.beat(lambda: supervision.control("beat"), interval=HEARTBEAT)
+            connection.beat(lambda: supervision.control("beat"), interval=heartbeat(request.orphan_after))
             with self._lock:
                 if self._may_start():
                     connection.write([supervision.opening(self._mode, request.launch)])
@@ -329,7 +329,8 @@ class Conversation:
         )
 
     def _new_watchdog(self, supervision: Supervision, *, deadline: float | None) -> Watchdog:
-        return Watchdog(self._new_connection(deadline), supervision, tell=self._mailbox.put)
+        interval = heartbeat(self._request.orphan_after)
+        return Watchdog(self._new_connection(deadline), supervision, interval=interval, tell=self._mailbox.put)
 
     # A thread of its own -------------------------------------------------------------------------------------------
 

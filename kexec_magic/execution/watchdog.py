@@ -16,13 +16,20 @@ from kexec_magic.execution.verdict import lacks_shell
 from kexec_magic.wire.protocol import Ended, Output
 from kexec_magic.wire.supervisor import Held, Said, Supervision
 
-__all__ = ["HEARTBEAT", "ShellMissing", "Watchdog"]
+__all__ = ["ShellMissing", "Watchdog", "heartbeat"]
 
-# Seconds between two signs of life; small against any orphan_after that makes sense.
-HEARTBEAT = 15.0
+# Seconds between two signs of life at most, and how many of them a run is given before it is ended for want of one:
+# the machine may be busy, and a single one late.
+_HEARTBEAT = 15.0
+_CHANCES = 4
 
 # Seconds for its shell to be up after the upgrade.
 _READY = 30.0
+
+
+def heartbeat(orphan_after: float) -> float:
+    """Give the seconds between two signs of life of the client of a run that is ended after so many without one."""
+    return min(_HEARTBEAT, orphan_after / _CHANCES)
 
 
 class ShellMissing(Exception):
@@ -35,11 +42,19 @@ class Watchdog:
     Args:
         connection: Not open yet.
         supervision: The run's own, for its marks and its processes.
+        interval: Seconds between two signs of life.
         tell: Told what is said in the pod, on a thread of the watchdog's.
     """
 
-    def __init__(self, connection: ExecConnection, supervision: Supervision, *, tell: Callable[[Said], object]) -> None:
-        self._connection, self._supervision, self._tell = connection, supervision, tell
+    def __init__(
+        self,
+        connection: ExecConnection,
+        supervision: Supervision,
+        *,
+        interval: float,
+        tell: Callable[[Said], object],
+    ) -> None:
+        self._connection, self._supervision, self._interval, self._tell = connection, supervision, interval, tell
         self._ready = threading.Event()
         self._holder: int | None = None
         self._lacks_shell = False
@@ -57,7 +72,7 @@ class Watchdog:
             KexecError: Why nobody watches.
         """
         self._connection.open(attempts)
-        self._connection.beat(lambda: self._supervision.control("beat"), interval=HEARTBEAT)
+        self._connection.beat(lambda: self._supervision.control("beat"), interval=self._interval)
         self._connection.write([self._supervision.holding(held, ends=ends) + self._supervision.control("beat")])
         self._thread = threading.Thread(target=self._read, name="kexec watchdog", daemon=True)
         self._thread.start()
