@@ -52,7 +52,8 @@ _look() {
       [ "$3" = "$_leader" ] || _strays="$_strays $_pid";
     done;
   done;
-  for _folder in $(grep -lsF "KEXEC_RUN=$_mark" /proc/[0-9]*/environ); do
+  # Not -F: with it busybox reads a file up to its first NUL.
+  for _folder in $(grep -ls "KEXEC_RUN=$_mark" /proc/[0-9]*/environ); do
     _pid=${_folder#/proc/} _pid=${_pid%/environ};
     case $_found in *" $_pid "*) ;; *) _found="$_found$_pid " _strays="$_strays $_pid";; esac;
   done;
