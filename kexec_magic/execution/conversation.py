@@ -24,7 +24,7 @@ from kexec_magic.wire.channels import Channel, Subprotocol
 from kexec_magic.wire.protocol import Ended, Event, Output
 from kexec_magic.wire.supervisor import Began, Exited, Mode, Said, Supervision
 
-__all__ = ["INSPECTION_SECONDS", "Conversation", "Item", "NoShell", "Note", "Unwatched"]
+__all__ = ["INSPECTION_SECONDS", "Conversation", "Item", "NoShell", "Note", "Unwatched", "WatchdogLost"]
 
 # How long another exec may take to look at what is left of a run.
 INSPECTION_SECONDS = 3.0
@@ -45,13 +45,20 @@ class NoShell:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogLost:
+    """The connection beside the run is gone, so that the run is being ended in the pod."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unwatched:
     """Nobody could be sent to look at what is left of a run."""
 
     why: KexecError
 
 
-Item = Resolved | Exchange | Event | Said | Note | NoShell | Unwatched | Exception
+Item = Resolved | Exchange | Event | Said | Note | NoShell | Unwatched | WatchdogLost | Exception
 
 
 class Conversation:
@@ -109,7 +116,7 @@ class Conversation:
 
     def inspect(self, *, ends: bool) -> None:
         """Look at what is left of a run that is gone itself, or send somebody to; `ends` as in `Watchdog.start`."""
-        if self._watchdog is not None:
+        if self._watchdog is not None and not self._watchdog.is_lost:
             self.look()
             return
         threading.Thread(target=self._inspect, args=(ends,), name="kexec look", daemon=True).start()
@@ -330,7 +337,13 @@ class Conversation:
 
     def _new_watchdog(self, supervision: Supervision, *, deadline: float | None) -> Watchdog:
         interval = heartbeat(self._request.orphan_after)
-        return Watchdog(self._new_connection(deadline), supervision, interval=interval, tell=self._mailbox.put)
+        return Watchdog(
+            self._new_connection(deadline),
+            supervision,
+            interval=interval,
+            tell=self._mailbox.put,
+            lost=lambda because: self._mailbox.put(WatchdogLost(because)),
+        )
 
     # A thread of its own -------------------------------------------------------------------------------------------
 

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved, Target
 from kexec_magic.errors import PodNotRunning
-from kexec_magic.execution.conversation import INSPECTION_SECONDS, Conversation, Item, NoShell, Note, Unwatched
+from kexec_magic.execution.conversation import (
+    INSPECTION_SECONDS,
+    Conversation,
+    Item,
+    NoShell,
+    Note,
+    Unwatched,
+    WatchdogLost,
+)
 from kexec_magic.execution.interrupts import Interrupts, interrupts_held
 from kexec_magic.execution.ladder import Descent
 from kexec_magic.execution.link import Link
@@ -66,6 +74,7 @@ class _Run:
         self._exit_code: int | None = None
         self._settled_at = math.inf  # when both marks had arrived
         self._found: tuple[int, ...] | None = None
+        self._watchdog_lost = ""
         self._verdict: Verdict | None = None
         self._failure: Exception | None = None
         # The stop, once there is one.
@@ -146,6 +155,8 @@ class _Run:
                 self._verdict = lacking(lack, self._request)
             case NoShell():
                 self._verdict = lacking("shell", self._request)
+            case WatchdogLost(because):
+                self._watchdog_lost = because
             case Unwatched():
                 self._inspected_at = -math.inf
             case PodNotRunning():
@@ -245,5 +256,6 @@ class _Run:
             began=self._began,
             had_output=not self._capture.is_empty,
             lost_because=self._conversation.lost_because,
+            watchdog_lost=self._watchdog_lost,
             found=self._found,
         )

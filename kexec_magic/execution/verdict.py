@@ -54,6 +54,7 @@ class Evidence:
         began: Whether the supervisor told that it was about to start the command.
         had_output: Whether anything arrived on stdout or stderr.
         lost_because: How the connection ended, in a few words, where nothing was proved.
+        watchdog_lost: Why the connection beside the run ended; '' if it did not, or there was none.
         found: The processes that were found alive at the last look; None where nobody looked.
     """
 
@@ -64,6 +65,7 @@ class Evidence:
     began: bool
     had_output: bool
     lost_because: str
+    watchdog_lost: str
     found: tuple[int, ...] | None
 
     @property
@@ -83,6 +85,13 @@ def judge(evidence: Evidence) -> Verdict:
     proved = ended is not None and ended.proved
     # On legacy subprotocols a success is told by silence.
     code = (0 if status is None else status.exit_code) if proved else None
+    if evidence.watchdog_lost and (code if told is None else told) in (
+        None,
+        128 + signal.SIGTERM,
+        128 + signal.SIGKILL,
+    ):
+        reason = f"its watchdog's connection was lost, which ended it in the pod: {evidence.watchdog_lost}"
+        return _lost(reason, _LOOK_FIRST)
     if told is not None and code not in (None, told):
         reason = f"the server told exit code {code}, and the supervisor in the pod {told}"
         return _lost(reason, f"{_LOOK_FIRST}; a proxy or a container runtime in between may be at fault")

@@ -44,6 +44,7 @@ class Watchdog:
         supervision: The run's own, for its marks and its processes.
         interval: Seconds between two signs of life.
         tell: Told what is said in the pod, on a thread of the watchdog's.
+        lost: Told why the connection ended, if it did so by itself: then the run is being ended in the pod.
     """
 
     def __init__(
@@ -53,8 +54,11 @@ class Watchdog:
         *,
         interval: float,
         tell: Callable[[Said], object],
+        lost: Callable[[str], object],
     ) -> None:
-        self._connection, self._supervision, self._interval, self._tell = connection, supervision, interval, tell
+        self._connection, self._supervision, self._interval = connection, supervision, interval
+        self._tell, self._lost = tell, lost
+        self._dismissed = False
         self._ready = threading.Event()
         self._holder: int | None = None
         self._lacks_shell = False
@@ -86,12 +90,18 @@ class Watchdog:
             )
         return self._holder
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody can be reached through it any more."""
+        return self._thread is not None and not self._thread.is_alive()
+
     def send(self, word: str) -> None:
         """Send a control line."""
         self._connection.write([self._supervision.control(word)])
 
     def dismiss(self) -> None:
         """Have it leave the run alone, and wait a moment for it to go."""
+        self._dismissed = True
         self.send("bye")
         if self._thread is not None:
             self._thread.join(1.0)
@@ -114,5 +124,7 @@ class Watchdog:
                 elif isinstance(event, Ended):
                     self._lacks_shell = event.status is not None and lacks_shell(event.status)
                     self._ready.set()
+            if self._holder is not None and not self._dismissed:
+                self._lost(self._connection.lost_because or "the server closed it")
         finally:
             self._connection.close()

@@ -17,7 +17,7 @@ from tests.conftest import Place
 __all__ = ["Found", "Kind", "created", "look", "spec", "wait_until_gone"]
 
 Kind = str
-"""'ash' (busybox), 'tools' (bash, dash, python3), 'readonly' (as nobody, root read-only), 'bare' (sh and little else)."""
+"""'ash' (busybox), 'tools' (bash, dash, python3), 'readonly' (nobody, root read-only), 'bare' (sh and little else)."""
 
 # As the cluster's `tools` pod has them: the node's own programs.
 _NODE_FOLDERS = {"usr": "/usr", "lib": "/usr/lib", "lib64": "/usr/lib64"}
@@ -36,6 +36,8 @@ for folder in /proc/[0-9]*; do
   printf '\\037'
   cat "$folder/environ"
 done 2>/dev/null
+# The last process may have ended while it was looked at.
+true
 """
 
 
@@ -91,7 +93,7 @@ def created(place: Place, cluster: Cluster, kind: Kind, name: str) -> Iterator[s
         warnings.simplefilter("ignore", ResourceWarning)
         with config.new_client_from_config(str(place.kubeconfig)) as api_client:
             api = client.CoreV1Api(api_client)
-            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec(kind, place)}
+            body: Any = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec(kind, place)}
             api.create_namespaced_pod(place.namespace, body)
             try:
                 _wait_until_running(cluster, name)

@@ -55,9 +55,11 @@ class Scene:
 def proxied(place: Place) -> Iterator[tuple[Proxy, Cluster]]:
     """Have a proxy before a place's server, and a client whose every connection goes through it."""
     server = urlsplit(place.read()["clusters"][0]["cluster"]["server"])
-    with Proxy(server.hostname or "", server.port or 443) as proxy:
-        with Cluster(kubeconfig=place.with_server(proxy.url)) as cluster:
-            yield proxy, cluster
+    with (
+        Proxy(server.hostname or "", server.port or 443) as proxy,
+        Cluster(kubeconfig=place.with_server(proxy.url)) as cluster,
+    ):
+        yield proxy, cluster
 
 
 def _interrupted(scene: Scene) -> None:
