@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 KUBECONFIG_UNDER_TEST ?=
 NAMESPACE_UNDER_TEST ?= default
+CLUSTER_STATE ?=
 ARGS ?=
 
-.PHONY: help demo lab test test-browser test-cluster lint types imports coverage bench clean
+.PHONY: help demo lab test test-browser test-cluster test-stop test-stress test-disruptive lint types imports coverage bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,6 +35,15 @@ test-browser: $(VENV)/installed-dev ## JupyterLab in a headless Chromium; ARGS=-
 
 test-cluster: $(VENV)/installed-dev ## the client's tests on a real cluster: KUBECONFIG_UNDER_TEST=FILE [NAMESPACE_UNDER_TEST=NS]
 	$(BIN)/python -m pytest -m cluster --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
+
+test-stop: $(VENV)/installed-dev ## every way of stopping everything that is hard to stop, on the sandbox or KUBECONFIG_UNDER_TEST=FILE
+	$(BIN)/python -m pytest tests -m 'stop and not stress' --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
+
+test-stress: $(VENV)/installed-dev ## 3,000 runs, 16 at a time: KUBECONFIG_UNDER_TEST=FILE
+	$(BIN)/python -m pytest tests -m stress --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
+
+test-disruptive: $(VENV)/installed-dev ## what needs the cluster's own files: KUBECONFIG_UNDER_TEST=FILE CLUSTER_STATE=FOLDER
+	$(BIN)/python -m pytest tests -m disruptive --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' --cluster-state='$(CLUSTER_STATE)' $(ARGS)
 
 lint: $(VENV)/installed-dev ## ruff: rules and format
 	$(BIN)/ruff check .

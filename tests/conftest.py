@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--namespace", default="default", help="the namespace there that holds the test pods")
     group.addoption("--pictures", action="store_true", help="let the browser tests renew the README's pictures")
     group.addoption("--no-rights-token", default="bobtoken", help="a token that may do nothing there")
+    group.addoption(
+        "--cluster-state", default="", help="the folder with that cluster's audit.log, for disruptive tests"
+    )
     group.addoption("--exec-only-token", default="execonlytoken", help="a token that may only use pods/exec there")
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.stop.cells import CELLS
 from tests.stop.ways import WAYS, Scene
 
-pytestmark = [pytest.mark.stop, pytest.mark.cluster, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stop, pytest.mark.timeout(60)]
 
 
 @pytest.mark.parametrize("way", WAYS)
