@@ -23,7 +23,8 @@ from kexec_magic.notebook.options import (
 def test_a_line_with_everything() -> None:
     line = (
         "-n shop -c app -l 'app in (a, b)' --context prod --kubeconfig \"my file\" --out r --no-raise-error"
-        " --ok 0,1 --quiet --timeout 1m30s --dry-run -v"
+        " --ok 0,1 --quiet --timeout 1m30s --dry-run -v --shell 'bash -e' --stdin rows --env A --env 'B=c d' --arg x+1"
+        " --cwd /data -t --direct --keep-running --orphan-after 5m"
     )
     assert parse_cell_line(line) == CellOptions(
         namespace="shop",
@@ -36,6 +37,15 @@ def test_a_line_with_everything() -> None:
         ok=(0, 1),
         quiet=True,
         timeout=90.0,
+        shell="bash -e",
+        stdin="rows",
+        env=("A", "B=c d"),
+        args=("x+1",),
+        cwd="/data",
+        tty=True,
+        direct=True,
+        keep_running=True,
+        orphan_after=300.0,
         dry_run=True,
         verbose=True,
     )
