@@ -7,58 +7,28 @@ import secrets
 import shutil
 import threading
 import time
-from dataclasses import dataclass
 
-from kexec_magic.cluster.exchanges import Exchange
-from kexec_magic.cluster.targets import Resolved, Target, explained, resolve
+from kexec_magic.cluster.targets import Target, explained, resolve
 from kexec_magic.errors import KexecError, ProtocolError, TargetError
 from kexec_magic.execution.connection import ExecConnection
 from kexec_magic.execution.handshake import Attempt, Command
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.mailbox import Mailbox
+from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.stdin import counted, pieces, typed
 from kexec_magic.execution.verdict import lacks_shell
 from kexec_magic.execution.watchdog import ShellMissing, Watchdog, heartbeat
 from kexec_magic.wire.channels import Channel, Subprotocol
-from kexec_magic.wire.protocol import Ended, Event, Output
-from kexec_magic.wire.supervisor import Began, Exited, Mode, Said, Supervision
+from kexec_magic.wire.protocol import Ended, Output
+from kexec_magic.wire.supervisor import Began, Exited, Mode, Supervision
 
-__all__ = ["INSPECTION_SECONDS", "Conversation", "Item", "NoShell", "Note", "Unwatched", "WatchdogLost"]
+__all__ = ["INSPECTION_SECONDS", "Conversation"]
 
 # How long another exec may take to look at what is left of a run.
 INSPECTION_SECONDS = 3.0
 
 _INTERRUPT = b"\x03"
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A remark for the user."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoShell:
-    """The container has no shell, which the request needs; nothing ran."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchdogLost:
-    """The connection beside the run is gone, so that the run is being ended in the pod."""
-
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unwatched:
-    """Nobody could be sent to look at what is left of a run."""
-
-    why: KexecError
-
-
-Item = Resolved | Exchange | Event | Said | Note | NoShell | Unwatched | WatchdogLost | Exception
 
 
 class Conversation:
@@ -70,7 +40,7 @@ class Conversation:
     """
 
     def __init__(
-        self, link: Link, request: Request, mailbox: Mailbox[Item], *, target: Target, deadline: float | None
+        self, link: Link, request: Request, mailbox: Mailbox[News], *, target: Target, deadline: float | None
     ) -> None:
         self._link, self._request, self._mailbox = link, request, mailbox
         self._target, self._deadline = target, deadline
@@ -171,7 +141,7 @@ class Conversation:
         try:
             if request.direct:
                 self._run_bare()
-            elif self._target in link.without_shell:
+            elif self._target in link.without_shell and request.argv is not None:
                 self._run_without_shell()
             elif request.tty:
                 self._run_on_terminal()
@@ -321,7 +291,7 @@ class Conversation:
                 connection.write([b"go\n"])
                 connection.write(counted(source))
 
-    def _post(self, item: Item, connection: ExecConnection) -> None:
+    def _post(self, item: News, connection: ExecConnection) -> None:
         if isinstance(item, Ended):
             self.lost_because = connection.lost_because
         self._mailbox.put(item, size=len(item.data) if isinstance(item, Output) else 0)

@@ -9,20 +9,13 @@ from collections.abc import Sequence
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved, Target
 from kexec_magic.errors import PodNotRunning
-from kexec_magic.execution.conversation import (
-    INSPECTION_SECONDS,
-    Conversation,
-    Item,
-    NoShell,
-    Note,
-    Unwatched,
-    WatchdogLost,
-)
+from kexec_magic.execution.conversation import INSPECTION_SECONDS, Conversation
 from kexec_magic.execution.interrupts import Interrupts, interrupts_held
 from kexec_magic.execution.ladder import Descent
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.listener import Listener
 from kexec_magic.execution.mailbox import Mailbox
+from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
 from kexec_magic.execution.output import Capture
 from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome, format_seconds
@@ -57,7 +50,7 @@ def run_request(link: Link, request: Request, policies: Sequence[Policy], listen
 class _Run:
     def __init__(self, link: Link, request: Request, policies: Sequence[Policy], listener: Listener) -> None:
         self._request, self._policies, self._listener = request, policies, listener
-        self._mailbox: Mailbox[Item] = Mailbox()
+        self._mailbox: Mailbox[News] = Mailbox()
         self._capture = Capture()
         self._target = Target(
             context=link.access.context,
@@ -127,7 +120,7 @@ class _Run:
         moments = (now + _TICK, self._deadline or 0.0, self._settled_at + _STATUS_SECONDS, self._look_at)
         return min(moment for moment in moments if moment > now) - now
 
-    def _take(self, item: Item) -> None:
+    def _take(self, item: News) -> None:
         match item:
             case Output(channel, data):
                 for policy in self._policies:

@@ -45,6 +45,7 @@ def test_output_is_seen_while_the_command_runs_and_a_stop_keeps_it(
         opened.wait_for_output("sleep 60", "CommandInterrupted")
         text = " ".join(opened.output("sleep 60").all_inner_texts())
         assert "started" in text
+        assert "interrupted; ended by SIGINT" in text
         assert "finished" not in text
         opened.wait_until_idle()
         assert opened.output("the end").count() == 0
