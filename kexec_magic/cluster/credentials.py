@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kexec_magic.errors import KubeconfigError
 
-__all__ = ["Authorizer", "Credentials", "Secret"]
+__all__ = ["Authorizer", "Credentials", "Secret", "fits_a_header"]
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,11 @@ class Credentials:
         return " and ".join(kinds) or "no credentials"
 
 
+def fits_a_header(text: str) -> bool:
+    """Whether a text can stand in an HTTP header: a line end would begin another one (RFC 9110, 5.5)."""
+    return text.isascii() and text.isprintable()
+
+
 class Authorizer:
     """Gives the Authorization header of the moment.
 
@@ -114,6 +119,8 @@ class Authorizer:
                     text = path.read_text(encoding="utf-8").strip()
                     if not text:
                         raise OSError("the file is empty")
+                    if not fits_a_header(text):
+                        raise OSError("it holds characters that no HTTP header may have")
                     self._token = Secret(text)
                     self._read_at = now
                 except (OSError, ValueError) as error:

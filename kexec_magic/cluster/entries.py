@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kexec_magic.cluster.access import Access, Tls
-from kexec_magic.cluster.credentials import Credentials, Secret
+from kexec_magic.cluster.credentials import Credentials, Secret, fits_a_header
 from kexec_magic.errors import KubeconfigError, UnsupportedField
 
 __all__ = ["Entry", "build_access"]
@@ -145,6 +145,11 @@ def _credentials(user: Entry) -> Credentials:
         raise user.unsupported(name, hint="use a context whose user has the rights itself")
     token, token_file = user.text("token"), user.file("tokenFile")
     username = user.text("username")
+    if not fits_a_header(token):
+        raise user.error(
+            "its token holds characters that no HTTP header may have, such as a line end",
+            hint="write it on one line, as `token: ...`, without `|`",
+        )
     if (token or token_file) and username:
         raise user.error("it has a token and a user name with a password", hint="remove one of the two")
     if user.has("exec") and user.has("auth-provider"):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,7 +22,17 @@ from kexec_magic.errors import KubeconfigError
 __all__ = ["ContextInfo", "Kubeconfig", "list_contexts", "load_access", "load_kubeconfig"]
 
 # The C loader reads a kubeconfig with a dozen certificates in a millisecond, the Python one in thirty.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """Reads `namespace: 2024-01-01` as text, as kubectl does: no field of a kubeconfig is a date."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in _Base.yaml_implicit_resolvers.items()
+    }
+
 
 _KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
@@ -115,7 +125,7 @@ def load_kubeconfig(kubeconfig: str | os.PathLike[str] | None, *, environ: Mappi
     merged = Kubeconfig()
     if kubeconfig is not None:
         path = Path(kubeconfig)
-        if not path.exists():
+        if not _exists(path):
             raise KubeconfigError(
                 f"there is no kubeconfig {path}",
                 path=str(path),
@@ -123,10 +133,22 @@ def load_kubeconfig(kubeconfig: str | os.PathLike[str] | None, *, environ: Mappi
             )
         paths = [path]
     else:
-        paths = [path for path in _default_paths(environ) if path.exists()]
+        paths = [path for path in _default_paths(environ) if _exists(path)]
     for path in paths:
         _merge(merged, path)
     return merged
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        # A name that is too long, or a folder that may not be searched.
+        raise KubeconfigError(
+            f"the kubeconfig {str(path)[:200]} cannot be looked for: {error.strerror}",
+            path=str(path),
+            hint="check KUBECONFIG, and the permissions of the folder",
+        ) from error
 
 
 def _default_paths(environ: Mapping[str, str]) -> list[Path]:
@@ -165,11 +187,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise KubeconfigError(
             f"the kubeconfig {path} cannot be read: {error.strerror}", path=str(path), hint="check its permissions"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        # Not the whole error: it quotes the lines around, and those can hold a token.
-        what = getattr(error, "problem", None) or "it is not YAML"
+        # Not the whole error: it quotes the lines around, and those can hold a token. A tag can be one itself: !secret.
+        what = (None if isinstance(error, yaml.constructor.ConstructorError) else getattr(error, "problem", None)) or (
+            "it holds what no kubeconfig has, such as a tag: values that begin with ! need quotes"
+        )
         raise KubeconfigError(
             f"the kubeconfig {path}{where} is malformed: {what}",
             path=str(path),

@@ -29,6 +29,7 @@ _CANNOT = re.compile(r'cannot (\w+) resource "([^"]+)"')
 _USER = re.compile(r'User "([^"]+)"')
 _CONTAINER_OF = re.compile(r"container (\S+) is not valid for pod")
 _CHOOSE = re.compile(r"choose one of: \[([^\]]*)\]")
+_NO_POD = re.compile(r'pods "[^"]*" not found')
 _NO_CONTAINER = re.compile(r'container not found \("([^"]*)"\)')
 
 
@@ -75,7 +76,10 @@ def refusal(
         if found is not None:
             return found
     return ApiError(
-        f"{server} answered with HTTP {code}: {message or 'nothing more'}", code=code, reason=reason, hint=_advice(code)
+        f"{server} answered with HTTP {code}: {message or 'nothing more'}",
+        code=code,
+        reason=reason,
+        hint=_advice(code, status is not None),
     )
 
 
@@ -85,6 +89,11 @@ def _forbidden(message: str, reason: str, namespace: str) -> Forbidden:
         who = f"user {user[1]!r}" if user else "this user"
         text = f"{who} may not {cannot[1]} {cannot[2]} in namespace {namespace!r}"
     else:
+        if not message.rstrip().endswith(("forbidden", "forbidden:")):
+            # An admission webhook, or a policy, in its own words.
+            return Forbidden(
+                message, code=403, reason=reason, hint="the cluster's own policy says so; ask who keeps it"
+            )
         # Servers from 1.35 on refuse an exec in these words, without the verb, to users who lack `create`.
         text = f"{message.rstrip(': ')}: the right to create pods/exec is missing in namespace {namespace!r}"
     return Forbidden(
@@ -99,7 +108,8 @@ def _about_pod(code: int, message: str, *, namespace: str, pod: str, container: 
     if code == 404:
         if f'namespaces "{namespace}" not found' in message:
             return TargetError(f"there is no namespace {namespace!r}", hint="another one is -n NAME")
-        return PodNotFound(pod, namespace=namespace)
+        # A server that does not know the path says so too, in other words.
+        return PodNotFound(pod, namespace=namespace) if _NO_POD.search(message) else None
     if "does not have a host assigned" in message:
         return PodNotRunning(pod, phase="Pending", detail="no node was found for it yet", hint=_look(pod, namespace))
     chosen = _CHOOSE.search(message)
@@ -122,14 +132,16 @@ def _look(pod: str, namespace: str) -> str:
     return f"`kubectl describe pod {pod} -n {namespace}` tells more; nothing ran"
 
 
-def _advice(code: int) -> str:
+def _advice(code: int, is_kubernetes: bool) -> str:
     if code in (414, 431):
         return "the command is too long for the server, or a proxy before it; send the long part as input after `--`"
     if code == 429:
         return "the server is busy; wait a little and run the cell again"
     if code in (502, 503, 504):
         return "the API server, or the node's kubelet behind it, is not available; try again in a moment"
-    if code in (200, 400, 405, 426):
+    if code == 404:
+        return "is there a path in the kubeconfig's server that should not be there?"
+    if code in (200, 400, 405, 426) and not is_kubernetes:
         return "a proxy in front of the API server may not let WebSockets through"
     return "`-v` shows the requests that were made"
 

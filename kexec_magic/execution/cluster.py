@@ -112,6 +112,9 @@ class Cluster:
             KexecError: Why there was nothing to run: no such pod, no rights, no connection. How a command ended is
                 in the result; its `check()` raises.
         """
+        for name, words in (("argv", argv), ("args", args)):
+            if isinstance(words, str):
+                raise OptionError(f"{name} is one text, and has to be a list of words", hint=f"write {name}=[...]")
         request = Request(
             target=target,
             selector=selector,

@@ -26,6 +26,9 @@ _MAX_WORD = 128 * 1024 - 1
 # secure_serving.go), and encoding can triple a byte.
 _MAX_DIRECT = 300 * 1024
 
+# A hundred days; clocks and sleeps of some systems end soon after.
+MAX_SECONDS = 100 * 24 * 3600
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -90,11 +93,14 @@ class Request:
             raise OptionError("args belong to a script; argv has its own", hint="put them into argv")
         if not self.shell:
             raise OptionError("shell is empty", hint="name what reads the script, as in --shell bash")
-        if self.timeout is not None and not self.timeout > 0:
-            raise OptionError(f"a timeout of {self.timeout} s is over before it began", hint="give more than 0 seconds")
-        if not self.orphan_after >= 1:
+        if self.timeout is not None and not 0 < self.timeout <= MAX_SECONDS:
             raise OptionError(
-                f"an orphan-after of {self.orphan_after} s ends every run", hint="give 1 s or more, or --keep-running"
+                f"a timeout of {self.timeout} s is none", hint=f"give more than 0 seconds, and {MAX_SECONDS} at most"
+            )
+        if not 1 <= self.orphan_after <= MAX_SECONDS:
+            raise OptionError(
+                f"an orphan-after of {self.orphan_after} s is none",
+                hint=f"give 1 to {MAX_SECONDS} s, or --keep-running",
             )
         if not self.ok or any(not 0 <= code <= 255 for code in self.ok):
             raise OptionError(f"ok={self.ok} holds no exit codes", hint="exit codes are 0 to 255, as in --ok 0,1")

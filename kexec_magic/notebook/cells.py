@@ -199,8 +199,9 @@ class Cells:
         match line.split():
             case []:
                 if self._sandbox is None:
-                    self._sandbox = Sandbox()
-                    self._sandbox.start()
+                    sandbox = Sandbox()
+                    sandbox.start()
+                    self._sandbox = sandbox
                 self._defaults = Defaults(kubeconfig=str(self._sandbox.kubeconfig))
                 print(self._sandbox.isolation.describe())
                 print(self._description())

@@ -127,7 +127,11 @@ def test_a_name_that_kubernetes_does_not_allow_never_reaches_the_server(cluster:
         lambda cluster: cluster.run("example", "true", argv=["true"]),
         lambda cluster: cluster.run("example", argv=[]),
         lambda cluster: cluster.run("example", argv=["true"], args=["x"]),
+        lambda cluster: cluster.run("example", argv="true"),
+        lambda cluster: cluster.run("example", "true", args="ab"),
         lambda cluster: cluster.run("example", "true", timeout=0),
+        lambda cluster: cluster.run("example", "true", timeout=float("inf")),
+        lambda cluster: cluster.run("example", "true", timeout=float("nan")),
         lambda cluster: cluster.run("example", "true", ok=()),
         lambda cluster: cluster.run("example", "true", ok=(256,)),
         lambda cluster: cluster.run("example", "true\0"),
@@ -154,3 +158,66 @@ def test_a_request_that_cannot_be_meant_is_refused_before_it_is_sent(
     with pytest.raises(OptionError) as caught:
         call(cluster)
     short(caught.value)
+
+
+SECRET = "S3cretS3cret"
+
+
+def kubeconfig_with(place: Place, user: str) -> Path:
+    """Write the place's kubeconfig with another user, as YAML text."""
+    config = place.read()
+    config["users"] = []
+    path = place.write("odd", config)
+    path.write_text(path.read_text().replace("users: []", f"users:\n- name: token\n  user:\n{user}"))
+    return path
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        f"    token: |\n      {SECRET}\n",
+        f'    token: "{SECRET}\\nX-Injected: yes"\n',
+        f'    token: "{SECRET}ä"\n',
+        f"    username: me\n    password: !{SECRET}\n",
+    ],
+)
+def test_a_credential_that_cannot_be_sent_is_refused_and_never_shown(place: Place, user: str) -> None:
+    with pytest.raises(KubeconfigError) as caught:
+        run("example", "true", container="main", kubeconfig=kubeconfig_with(place, user))
+    assert SECRET not in short(caught.value)
+
+
+def test_a_date_is_the_name_of_a_namespace_like_any_other(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "dated.kubeconfig"
+    config = place.read()
+    config["contexts"][0]["context"]["namespace"] = "DATE"
+    path.write_text(place.write("dated", config).read_text().replace("DATE", "2024-01-01"))
+    with Cluster(kubeconfig=path) as cluster:
+        assert cluster.namespace == "2024-01-01"
+
+
+def test_numbers_and_paths_that_cannot_be_are_errors_of_the_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "odd.kubeconfig"
+    path.write_text("current-context: 0x_\n")
+    with pytest.raises(KubeconfigError) as caught:
+        run("example", "true", kubeconfig=path)
+    short(caught.value)
+    monkeypatch.setenv("KUBECONFIG", "x" * 5000)
+    with pytest.raises(KubeconfigError) as caught:
+        run("example", "true")
+    short(caught.value)
+
+
+def test_a_wrong_path_of_the_server_is_no_missing_pod(place: Place) -> None:
+    server = place.read()["clusters"][0]["cluster"]["server"]
+    with pytest.raises(KexecError) as caught:
+        run("example", "true", kubeconfig=place.with_server(f"{server}/wrong"))
+    assert not isinstance(caught.value, PodNotFound)
+
+
+def test_a_selector_that_is_none_is_told_in_the_servers_words(cluster: Cluster) -> None:
+    with pytest.raises(KexecError) as caught:
+        cluster.run(selector="a=b=c", script="true")
+    assert "proxy" not in str(caught.value)
