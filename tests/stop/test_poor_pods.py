@@ -15,7 +15,7 @@ from tests.stop.cells import CELLS
 from tests.stop.pods import Kind
 from tests.stop.ways import WAYS, Scene
 
-pytestmark = [pytest.mark.stop, pytest.mark.cluster, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.stop, pytest.mark.timeout(60)]
 
 _ALL = ("sleeping", "ignores-term", "background", "pipeline", "own-session", "unread-input", "terminal")
 # A pod without setsid has nothing to start a session with.
