@@ -205,7 +205,12 @@ def test_a_silent_server_is_left_at_the_deadline(sandbox: Sandbox, faulty: Clust
 def test_a_server_that_takes_no_input_does_not_keep_output_back(sandbox: Sandbox, faulty: Cluster) -> None:
     sandbox.on_exec("*", faults.stop_reading_stdin())
     result = faulty.run("example", argv=["seq", "200000"], stdin=b"x" * 5_000_000, direct=True, timeout=SECONDS)
-    assert (result.exit_code, len(result.lines())) == (0, 200_000)
+    # Input that was sent and not read makes the server's close a reset, which may destroy the tail: then it is said so.
+    assert seen(result) in [(Outcome.EXITED, 0, True), (Outcome.LOST, None, False)]
+    numbers = "".join(f"{number}\n" for number in range(1, 200_001))
+    assert numbers.startswith(result.stdout)
+    assert len(result.stdout) > 100_000
+    assert result.stdout == numbers or result.outcome is Outcome.LOST
 
 
 # Subprotocols -------------------------------------------------------------------------------------------------------
