@@ -21,7 +21,7 @@ from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome, format_seconds
 from kexec_magic.execution.verdict import Evidence, Verdict, judge, judge_stop, lacking, nothing_ran, still_running
 from kexec_magic.wire.protocol import Ended, Output
-from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun
+from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun, Orphaned
 
 __all__ = ["run_request"]
 
@@ -67,7 +67,7 @@ class _Run:
         self._exit_code: int | None = None
         self._settled_at = math.inf  # when both marks had arrived
         self._found: tuple[int, ...] | None = None
-        self._watchdog_lost = ""
+        self._ended_from_afar = ""
         self._verdict: Verdict | None = None
         self._failure: Exception | None = None
         # The stop, once there is one.
@@ -149,7 +149,10 @@ class _Run:
             case NoShell():
                 self._verdict = lacking("shell", self._request)
             case WatchdogLost(because):
-                self._watchdog_lost = because
+                self._ended_from_afar = f"its watchdog's connection was lost, which ended it in the pod: {because}"
+            case Orphaned():
+                silence = format_seconds(self._request.orphan_after)
+                self._ended_from_afar = f"the pod heard nothing of this kernel for {silence}, and ended it"
             case Unwatched():
                 self._inspected_at = -math.inf
             case PodNotRunning():
@@ -249,6 +252,6 @@ class _Run:
             began=self._began,
             had_output=not self._capture.is_empty,
             lost_because=self._conversation.lost_because,
-            watchdog_lost=self._watchdog_lost,
+            ended_from_afar=self._ended_from_afar,
             found=self._found,
         )

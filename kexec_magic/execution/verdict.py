@@ -27,6 +27,9 @@ _NO_SUCH_PROGRAM = re.compile(
 )
 _MAX_MESSAGE = 300
 
+# What a run ends with that its supervisor ends: by TERM, by KILL, or together with who tells of it.
+_EXPIRED = (None, 128 + signal.SIGTERM, 128 + signal.SIGKILL)
+
 _LOOK_FIRST = "the command may have done all, part or nothing: look before you run it again"
 
 
@@ -54,7 +57,7 @@ class Evidence:
         began: Whether the supervisor told that it was about to start the command.
         had_output: Whether anything arrived on stdout or stderr.
         lost_because: How the connection ended, in a few words, where nothing was proved.
-        watchdog_lost: Why the connection beside the run ended; '' if it did not, or there was none.
+        ended_from_afar: Why the run was ended in the pod without anybody's wish; '' if it was not.
         found: The processes that were found alive at the last look; None where nobody looked.
     """
 
@@ -65,7 +68,7 @@ class Evidence:
     began: bool
     had_output: bool
     lost_because: str
-    watchdog_lost: str
+    ended_from_afar: str
     found: tuple[int, ...] | None
 
     @property
@@ -85,13 +88,8 @@ def judge(evidence: Evidence) -> Verdict:
     proved = ended is not None and ended.proved
     # On legacy subprotocols a success is told by silence.
     code = (0 if status is None else status.exit_code) if proved else None
-    if evidence.watchdog_lost and (code if told is None else told) in (
-        None,
-        128 + signal.SIGTERM,
-        128 + signal.SIGKILL,
-    ):
-        reason = f"its watchdog's connection was lost, which ended it in the pod: {evidence.watchdog_lost}"
-        return _lost(reason, _LOOK_FIRST)
+    if evidence.ended_from_afar and (code if told is None else told) in _EXPIRED:
+        return _lost(evidence.ended_from_afar, _LOOK_FIRST)
     if told is not None and code not in (None, told):
         reason = f"the server told exit code {code}, and the supervisor in the pod {told}"
         return _lost(reason, f"{_LOOK_FIRST}; a proxy or a container runtime in between may be at fault")

@@ -19,7 +19,7 @@ from kexec_magic.wire.channels import Channel
 from kexec_magic.wire.marks import Stripper
 from kexec_magic.wire.protocol import Output
 
-__all__ = ["Began", "Exited", "Found", "Held", "Launch", "Mode", "NotBegun", "Said", "Supervision"]
+__all__ = ["Began", "Exited", "Found", "Held", "Launch", "Mode", "NotBegun", "Orphaned", "Said", "Supervision"]
 
 # The argv of every supervised exec: read the program, which is one line, and be it. $1 is the process that holds what
 # is to be read where stdin is a terminal. The newline is here because a line cannot bring one.
@@ -105,7 +105,12 @@ class Held:
     pid: int
 
 
-Said = Began | NotBegun | Exited | Found | Held
+@dataclass(frozen=True, slots=True)
+class Orphaned:
+    """The client was not heard of for too long: the run is being ended in the pod."""
+
+
+Said = Began | NotBegun | Exited | Found | Held | Orphaned
 
 
 class Supervision:
@@ -229,6 +234,8 @@ class Supervision:
                 return [Held(int(pid))]
             case ["lacks", what]:
                 return [NotBegun(what)]
+            case ["orphaned"]:
+                return [Orphaned()]
         return []
 
 

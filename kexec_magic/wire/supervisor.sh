@@ -68,12 +68,14 @@ _signal() {
   done;
 };
 
-# End the run when nobody is there any more to say how: TERM, a second, KILL, and then ourselves.
+# End the run when nobody is there any more to say how: TERM, a second, KILL, and then ourselves. What tells of it has
+# that second, since nobody may be reading either.
 _expire() {
   trap '' TERM;
   _signal TERM; sleep 1;
   _count=0;
   while _signal KILL; [ "$_found" != ' ' ] && [ "$_count" -lt 20 ]; do _count=$((_count + 1)); done;
+  if [ "$_teller" ]; then kill -s KILL "$_teller"; wait "$_teller"; fi;
   kill -s KILL $_main $_runner $_watcher;
   exit 137;
 };
@@ -95,8 +97,9 @@ _arm() {
     _timer=-;
     (
       trap 'kill -s KILL $!; wait $!; exit' TERM;
-      exec 5>&- 7>&- 8<&-;
-      sleep "$_orphan" 3<&- & wait $!;
+      exec 7>&- 8<&-;
+      sleep "$_orphan" 3<&- 5>&- & wait $!;
+      _tell orphaned >&5 & _teller=$!;
       _expire;
     ) & _timer=$!;
   fi;
@@ -187,7 +190,7 @@ _hold() {
   _serve;
 };
 
-_main=$$ _runner=- _leader=- _watcher= _timer= _stopping=0 _over= _code=0;
+_main=$$ _runner=- _leader=- _watcher= _timer= _teller= _stopping=0 _over= _code=0;
 read -r _mode _nonce _mark _orphan _bytes _lines _more _more_lines <&3 || exit;
 _take "$_bytes" "$_lines"; _prologue=$_text;
 if [ "$_mode" = hold ]; then _main=-; printf '%s' "$_text" 3<&- 4>&- 5>&- | _hold; exit; fi;

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kexec_magic import Cluster, CommandNotStarted, InputStream, Outcome, TimedOut
+from tests.conftest import Place
 
 pytestmark = pytest.mark.cluster
 
@@ -173,6 +178,23 @@ def test_a_stop_before_anything_ran_runs_nothing(cluster: Cluster) -> None:
     result = cluster.run("example", "echo never; sleep 3", timeout=0.001)
     assert (result.outcome, result.stdout, result.complete) == (Outcome.TIMED_OUT, "", False)
     assert result.hint == "nothing ran; it is safe to run it again"
+
+
+def test_a_client_that_was_asleep_for_too_long_is_told_that_its_run_was_ended_for_that(place: Place) -> None:
+    program = (
+        "import sys; from kexec_magic import run\n"
+        "def show(channel, data): print('on', flush=True)\n"
+        "r = run('example', 'echo on; exec sleep 100', kubeconfig=sys.argv[1], orphan_after=1, on_output=show)\n"
+        "print(r.outcome, r.exit_code, r.reason)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(place.kubeconfig)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"on\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate(timeout=SECONDS)
+    assert b"Outcome.LOST None the pod heard nothing of this kernel for 1.0 s, and ended it" in output
 
 
 def test_a_cell_on_another_thread_is_stopped_by_its_deadline_all_the_same(cluster: Cluster) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from kexec_magic import Cluster, Outcome
 from kexec_magic.sandbox import Sandbox, faults
 from tests.conftest import Place
+from tests.stop.cells import CELLS
+from tests.stop.ways import WAYS, Scene
 
 pytestmark = [pytest.mark.stop, pytest.mark.timeout(60)]
 
@@ -80,3 +83,20 @@ def test_what_a_stopped_run_still_says_is_kept(cluster: Cluster, how: str) -> No
     outcome = Outcome.TIMED_OUT if how == "timeout" else Outcome.INTERRUPTED
     assert (result.outcome, result.exit_code, result.complete) == (outcome, 7, True), result.reason
     assert (result.stdout_bytes, result.stderr_bytes) == (b"go\n" + _OUT, b"go\n" + _ERR)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("channel", [1, 2], ids=["stdout", "stderr"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", CELLS)
+def test_however_a_run_is_stopped_the_output_is_kept(
+    scene: Callable[..., Scene], name: str, way: str, channel: int
+) -> None:
+    # Of the last rung's seconds the marks take one, and what is found after them another.
+    found = replace(scene(CELLS[name]), ladder=(0.5, 0.5, 6), timeout=2 + 2 * _LAG)
+    assert found.place.sandbox is not None
+    found.place.sandbox.on_exec("_newline", faults.delay_channel(channel, _LAG))
+    try:
+        WAYS[way](found)
+    finally:
+        found.place.sandbox.clear_faults()

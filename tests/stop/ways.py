@@ -27,9 +27,8 @@ from tests.stop.proxy import Proxy
 
 __all__ = ["WAYS", "Scene", "proxied"]
 
-_LADDER = (0.5, 0.5, 2)
 # The second interrupt skips what is left of the first rung: without it this one takes longer than the test may.
-_HURRIED = (100, 0.5, 2)
+_PATIENT = 100
 _ORPHAN_AFTER = 2
 _ROOT = Path(__file__).parents[2]
 
@@ -39,12 +38,14 @@ _GONE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Scene:
-    """A cell, and where it is to run and to be stopped."""
+    """A cell, where it is to run and to be stopped, and the seconds that this takes."""
 
     cell: Cell
     pod: str
     place: Place
     looker: Cluster
+    ladder: tuple[float, float, float] = (0.5, 0.5, 2)
+    timeout: float = 2
 
     def is_left(self, *, seconds: float = _GONE_SECONDS) -> None:
         """Make sure that nothing of the cell is left in the pod within some seconds."""
@@ -69,7 +70,7 @@ def _interrupted(scene: Scene) -> None:
             signal.raise_signal(signal.SIGINT)
 
     seen: list[bool] = []
-    result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=_LADDER, on_output=interrupt)
+    result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=scene.ladder, on_output=interrupt)
     _check_stopped(scene, result, Outcome.INTERRUPTED)
     scene.is_left()
 
@@ -85,7 +86,8 @@ def _interrupted_twice(scene: Scene) -> None:
     # The second SIGINT may come when the first has done it; it would be an interrupt of the test.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=_HURRIED, on_output=interrupt)
+        ladder = (_PATIENT, *scene.ladder[1:])
+        result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=ladder, on_output=interrupt)
         timers[0].join()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -94,7 +96,7 @@ def _interrupted_twice(scene: Scene) -> None:
 
 
 def _timed_out(scene: Scene) -> None:
-    result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=_LADDER, timeout=2)
+    result = scene.looker.run(scene.pod, **scene.cell.arguments(), ladder=scene.ladder, timeout=scene.timeout)
     _check_stopped(scene, result, Outcome.TIMED_OUT)
     scene.is_left()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kexec_magic.wire.channels import Channel
 from kexec_magic.wire.protocol import Output
-from kexec_magic.wire.supervisor import Began, Exited, Found, Held, Launch, Mode, NotBegun, Said, Supervision
+from kexec_magic.wire.supervisor import Began, Exited, Found, Held, Launch, Mode, NotBegun, Orphaned, Said, Supervision
 
 NONCE = "0123456789abcdef0123456789abcdef"
 OUT, ERR = Channel.STDOUT, Channel.STDERR
@@ -48,6 +48,7 @@ def heard(pieces: Iterable[tuple[Channel, bytes]]) -> tuple[dict[Channel, bytes]
         ("left 12 13", Found((12, 13))),
         ("hold 4", Held(4)),
         ("lacks program", NotBegun("program")),
+        ("orphaned", Orphaned()),
     ],
 )
 def test_a_mark_is_understood_and_taken_out(words: str, said: Said) -> None:

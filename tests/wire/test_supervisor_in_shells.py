@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from kexec_magic.wire.channels import Channel
 from kexec_magic.wire.protocol import Output
-from kexec_magic.wire.supervisor import Began, Exited, Found, Launch, Mode, NotBegun, Said, Supervision
+from kexec_magic.wire.supervisor import Began, Exited, Found, Launch, Mode, NotBegun, Orphaned, Said, Supervision
 
 SECONDS = 20.0
 SHELLS = [
@@ -272,6 +272,19 @@ def test_without_a_sign_of_life_the_run_is_ended(shell: list[str]) -> None:
             found.send(found.supervision.control("beat"))
         everything = session_of(began.main) | session_of(began.leader)
         assert processes_of({began.leader})
+        assert gone(everything)
+        found.drain()
+        assert Orphaned() in found.said
+
+
+@in_shells
+def test_a_run_whose_client_neither_speaks_nor_listens_is_ended_too(shell: list[str]) -> None:
+    # The pipes are full: whoever tells of the end has nowhere to write to.
+    with started(shell, Launch(script="yes & yes >&2"), orphan_after=1) as found:
+        began = found.until(Began)
+        assert isinstance(began, Began)
+        everything = session_of(began.main) | session_of(began.leader)
+        assert processes_of(everything)
         assert gone(everything)
 
 
