@@ -35,6 +35,17 @@ _HANDSHAKE_SECONDS = 30.0
 # After a Status servers close at once; other runtimes get this long, in seconds, to send what they still hold.
 _AFTER_STATUS_SECONDS = 2.0
 
+# Proxies and load balancers drop a connection on which nothing moves, some after less than a minute; pings are answered
+# by the server as soon as it reads.
+PING_SECONDS = 10.0
+
+# Servers end an exec after 4 h in which neither side sent a message, whatever pings there were (apiserver wsstream): an
+# empty message, without even a channel, starts that time anew and means nothing.
+EMPTY_MESSAGE_SECONDS = 60.0
+
+# A server that reads, and is not heard of for so long, is gone. Together with a ping on its way that is under a minute.
+SILENCE_SECONDS = 50.0
+
 # A frame header is 14 bytes at most (RFC 6455, 5.2).
 _FRAME_HEADER = 14
 
@@ -98,12 +109,11 @@ class ExecConnection:
         """
         for attempt in attempts[:-1]:
             try:
-                self._upgrade(attempt)
-                return attempt
+                return self._upgrade(attempt)
             except _SubprotocolRefused as refused:
                 log.debug("%s; trying the next", refused)
         try:
-            self._upgrade(attempts[-1])
+            return self._upgrade(attempts[-1])
         except _SubprotocolRefused as refused:
             # A container or pod that cannot run is told without a Status too, by servers of every age.
             if not isinstance(refused.diagnosis, ApiError):
@@ -112,7 +122,6 @@ class ExecConnection:
                 f"no subprotocol that kexec_magic speaks was taken: {refused.diagnosis.message}",
                 hint="a proxy in front of the API server may not let WebSockets through; `-v` shows the requests",
             ) from None
-        return attempts[-1]
 
     @property
     def subprotocol(self) -> Subprotocol:
@@ -124,7 +133,7 @@ class ExecConnection:
             raise RuntimeError("the connection is not open")
         return self._protocol
 
-    def _upgrade(self, attempt: Attempt) -> None:
+    def _upgrade(self, attempt: Attempt) -> Attempt:
         deadline = time.monotonic() + _HANDSHAKE_SECONDS
         if self._deadline is not None:
             deadline = min(deadline, self._deadline)
@@ -174,6 +183,17 @@ class ExecConnection:
                 sock.close()
         sock.deadline = None
         self._ws, self._protocol = ws, protocol
+        self._writer.repeat(lambda: (b"", _PING), interval=PING_SECONDS)
+        self._writer.repeat(lambda: (b"", _BINARY), interval=EMPTY_MESSAGE_SECONDS)
+        return attempt
+
+    def limit_silence(self) -> None:
+        """Take the server for gone when it does not even answer pings; call it after `open`.
+
+        Not for an exec that gets input: a server that waits for the command to read it reads no pings.
+        """
+        if self._sock is not None:
+            self._sock.limit_silence(SILENCE_SECONDS)
 
     def _dial(self, deadline: float) -> SharedSocket:
         sock = SharedSocket(self._dialer.open(deadline=deadline), deadline=deadline)
@@ -268,9 +288,9 @@ class ExecConnection:
         self._writer.post(iter([(self._opened().send_resize(width=width, height=height), _BINARY)]))
 
     def beat(self, line: Callable[[], bytes], *, interval: float) -> None:
-        """Send this input whenever nothing was written for `interval` seconds. Call it before the first `write`."""
+        """Send such a piece of input every `interval` seconds."""
         protocol = self._opened()
-        self._writer.beat(lambda: (next(protocol.send_stdin(line())), _BINARY), interval=interval)
+        self._writer.repeat(lambda: (next(protocol.send_stdin(line())), _BINARY), interval=interval)
 
     def _send(self, payload: bytes, opcode: int) -> None:
         if self._ws is not None:

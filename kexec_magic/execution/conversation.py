@@ -184,6 +184,7 @@ class Conversation:
             connection.write([supervision.opening(self._mode, request.launch)])
         else:
             self._mode = Mode.RUN
+            connection.limit_silence()
             connection.beat(lambda: supervision.control("beat"), interval=heartbeat(request.orphan_after))
             with self._lock:
                 if self._may_start():
@@ -238,7 +239,9 @@ class Conversation:
                 f"the input of a run without a supervisor cannot be ended on this server: {error.message}",
                 hint="it needs v5.channel.k8s.io (Kubernetes 1.30); leave out --direct, or take an image with a shell",
             ) from None
-        if request.stdin:
+        if not request.stdin:
+            connection.limit_silence()
+        else:
             connection.write(typed(request.stdin) if request.tty else pieces(request.stdin))
             if not request.tty:
                 connection.write_end()

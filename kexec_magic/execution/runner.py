@@ -31,6 +31,9 @@ _TICK = 0.1
 # After the supervisor's marks the Status follows at once, unless something holds the streams open.
 _STATUS_SECONDS = 0.5
 
+# A run whose watchdog is lost is ended in the pod within two seconds; longer than this, nothing of that gets through.
+_AFTER_WATCHDOG_SECONDS = 10.0
+
 # The pause between two looks at what is left of a run.
 _LOOK_SECONDS = 0.2
 
@@ -68,6 +71,7 @@ class _Run:
         self._settled_at = math.inf  # when both marks had arrived
         self._found: tuple[int, ...] | None = None
         self._ended_from_afar = ""
+        self._watchdog_lost_at = math.inf
         self._verdict: Verdict | None = None
         self._failure: Exception | None = None
         # The stop, once there is one.
@@ -150,6 +154,7 @@ class _Run:
                 self._verdict = lacking("shell", self._request)
             case WatchdogLost(because):
                 self._ended_from_afar = f"its watchdog's connection was lost, which ended it in the pod: {because}"
+                self._watchdog_lost_at = time.monotonic()
             case Orphaned():
                 silence = format_seconds(self._request.orphan_after)
                 self._ended_from_afar = f"the pod heard nothing of this kernel for {silence}, and ended it"
@@ -195,9 +200,10 @@ class _Run:
 
     def _natural_end(self, now: float) -> Verdict | None:
         """Give the verdict on a run that nobody stops, once there is one."""
-        if self._ended is None and now < self._settled_at + _STATUS_SECONDS:
+        waits = now < self._settled_at + _STATUS_SECONDS and now < self._watchdog_lost_at + _AFTER_WATCHDOG_SECONDS
+        if self._ended is None and waits:
             return None
-        if self._ended is None:
+        if self._ended is None and self._exit_code is not None:
             # Something holds the streams open: a process that the command left behind.
             if self._inspected_at == math.inf:
                 self._inspected_at = now

@@ -14,13 +14,17 @@ import ssl
 import threading
 import time
 
-__all__ = ["SharedSocket"]
+__all__ = ["PeerSilent", "SharedSocket"]
 
 # A TLS record is 16 KiB at most, so one read never returns more; small reads are served from what it brought.
 _RECORD = 16 * 1024
 
 # How often a waiting thread looks at the deadline and at `abort`, in seconds: an interrupt is noticed within it.
 _TICK = 0.2
+
+
+class PeerSilent(OSError):
+    """Nothing arrived for longer than `limit_silence` allows. No TimeoutError: websocket-client replaces those."""
 
 
 class SharedSocket:
@@ -40,11 +44,16 @@ class SharedSocket:
         self._allowance: int | None = None
         self._aborted = False
         self.deadline = deadline
-        self.received_bytes = 0
+        self._heard_at = time.monotonic()
+        self._silence: float | None = None
 
     def allow(self, size: int) -> None:
         """Permit `size` more bytes to be read; a read beyond it raises BufferError, before the memory is spent."""
         self._allowance = size
+
+    def limit_silence(self, seconds: float) -> None:
+        """Have a read raise PeerSilent where nothing has arrived for so long."""
+        self._heard_at, self._silence = time.monotonic(), seconds
 
     def recv(self, size: int) -> bytes:
         """Read 1 to `size` bytes; b"" at the end of the stream."""
@@ -71,10 +80,10 @@ class SharedSocket:
             try:
                 with self._lock:
                     data = self._sock.recv(size)
-                self.received_bytes += len(data)
+                self._heard_at = time.monotonic()
                 return data
             except (ssl.SSLWantReadError, BlockingIOError):
-                self._wait(select.POLLIN)
+                self._wait(select.POLLIN, silence=self._silence)
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT)
 
@@ -92,18 +101,20 @@ class SharedSocket:
                 self._wait(select.POLLIN)
         return sent
 
-    def _wait(self, event: int) -> None:
+    def _wait(self, event: int, *, silence: float | None = None) -> None:
         poll = select.poll()
-        poll.register(self._sock.fileno(), event)
+        descriptor = self._sock.fileno()
+        if descriptor >= 0:
+            poll.register(descriptor, event)
         while True:
-            if self._aborted:
+            if self._aborted or descriptor < 0:
                 raise ConnectionAbortedError("the connection was given up on this side")
-            timeout = _TICK
-            if self.deadline is not None:
-                timeout = min(timeout, self.deadline - time.monotonic())
-                if timeout <= 0:
-                    raise TimeoutError("the deadline has passed")
-            if poll.poll(timeout * 1000):
+            now = time.monotonic()
+            if self.deadline is not None and now >= self.deadline:
+                raise TimeoutError("the deadline has passed")
+            if silence is not None and now >= self._heard_at + silence:
+                raise PeerSilent(f"nothing was heard of the server for {silence:.0f} s")
+            if poll.poll(1000 * min(_TICK, _TICK if self.deadline is None else self.deadline - now)):
                 return
 
     def abort(self) -> None:

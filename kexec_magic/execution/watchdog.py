@@ -76,6 +76,7 @@ class Watchdog:
             KexecError: Why nobody watches.
         """
         self._connection.open(attempts)
+        self._connection.limit_silence()
         self._connection.beat(lambda: self._supervision.control("beat"), interval=self._interval)
         self._connection.write([self._supervision.holding(held, ends=ends) + self._supervision.control("beat")])
         self._thread = threading.Thread(target=self._read, name="kexec watchdog", daemon=True)

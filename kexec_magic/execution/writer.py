@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
@@ -16,6 +18,13 @@ Frame = tuple[bytes, int]
 
 # How long `close` waits for a source that gives nothing, such as a file that is another program's output, in seconds.
 _PATIENCE = 1.0
+
+
+@dataclass(slots=True)
+class _Repeated:
+    frame: Callable[[], Frame]
+    interval: float
+    at: float
 
 
 class Writer:
@@ -36,8 +45,7 @@ class Writer:
     ) -> None:
         self._send, self._broken, self._failed = send, broken, failed
         self._outbox: SimpleQueue[Iterator[Frame | None] | None] = SimpleQueue()
-        self._beat: Callable[[], Frame] | None = None
-        self._interval: float | None = None
+        self._repeated: list[_Repeated] = []
         self._thread: Thread | None = None
         self._lock = Lock()
         self._closing = False
@@ -45,14 +53,19 @@ class Writer:
     def post(self, frames: Iterator[Frame | None]) -> None:
         """Have frames sent, after what was posted before; returns at once. None is a pause of the source's own."""
         self._outbox.put(frames)
+        self._start()
+
+    def repeat(self, frame: Callable[[], Frame], *, interval: float) -> None:
+        """Send such a frame every `interval` seconds, between what is posted."""
+        self._repeated.append(_Repeated(frame, interval, time.monotonic() + interval))
+        self._outbox.put(iter(()))  # wakes the thread, which waits for the next that is due
+        self._start()
+
+    def _start(self) -> None:
         with self._lock:
             if self._thread is None:
                 self._thread = Thread(target=self._write, name="kexec writer", daemon=True)
                 self._thread.start()
-
-    def beat(self, frame: Callable[[], Frame], *, interval: float) -> None:
-        """Send this frame whenever nothing else was sent for `interval` seconds. Call it before the first `post`."""
-        self._beat, self._interval = frame, interval
 
     def stop(self) -> None:
         """Send nothing more, from the next frame on."""
@@ -67,10 +80,17 @@ class Writer:
 
     def _write(self) -> None:
         while True:
+            now = time.monotonic()
+            due = [repeated for repeated in self._repeated if repeated.at <= now]
+            for repeated in due:
+                repeated.at = now + repeated.interval
+            if not self._send_all(repeated.frame() for repeated in due):
+                return
+            moments = [repeated.at for repeated in self._repeated]
             try:
-                frames = self._outbox.get(timeout=self._interval)
+                frames = self._outbox.get(timeout=max(0.0, min(moments) - now) if moments else None)
             except Empty:
-                frames = None if self._beat is None else iter([self._beat()])
+                continue
             if frames is None or not self._send_all(frames):
                 return
 
