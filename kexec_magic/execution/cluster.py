@@ -83,6 +83,7 @@ class Cluster:
         keep_running: bool = False,
         orphan_after: float = 120.0,
         ladder: Sequence[float] = (3.0, 3.0, 2.0),
+        max_capture: int | None = None,
         on_output: Callable[[str, bytes], object] | None = None,
     ) -> ExecResult:
         """Run a script or a program in one container and give the result, whatever the outcome.
@@ -106,6 +107,7 @@ class Cluster:
             keep_running: Leave the command running when the connection is lost or this process ends.
             orphan_after: Seconds without a sign of life of this process after which the run is ended in the pod.
             ladder: Seconds that a stop gives after INT, after TERM, and after KILL to confirm.
+            max_capture: Bytes of output to keep, both channels together; what comes after them is counted only.
             on_output: Called with 'stdout' or 'stderr' and bytes as they arrive, on the calling thread.
 
         Raises:
@@ -134,6 +136,7 @@ class Cluster:
             ladder=Ladder(*ladder),
             timeout=timeout,
             ok=tuple(ok),
+            max_capture=max_capture,
         )
         return self.execute(request, listener=CallbackListener(on_output) if on_output else Listener())
 
@@ -196,6 +199,7 @@ def run(
     keep_running: bool = False,
     orphan_after: float = 120.0,
     ladder: Sequence[float] = (3.0, 3.0, 2.0),
+    max_capture: int | None = None,
     on_output: Callable[[str, bytes], object] | None = None,
 ) -> ExecResult:
     """Run a script or a program in one container, as `Cluster.run` does.
@@ -230,6 +234,7 @@ def run(
             keep_running=keep_running,
             orphan_after=orphan_after,
             ladder=ladder,
+            max_capture=max_capture,
             on_output=on_output,
         )
     finally:

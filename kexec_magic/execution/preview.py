@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from kexec_magic.cluster.targets import Target, resolve
 from kexec_magic.execution.handshake import Attempt, Command, exec_path
 from kexec_magic.execution.link import Link
+from kexec_magic.execution.quantities import format_size
 from kexec_magic.execution.request import Request
-from kexec_magic.execution.result import format_size
 from kexec_magic.wire.supervisor import Supervision
 
 __all__ = ["Preview", "preview"]

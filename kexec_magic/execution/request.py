@@ -55,6 +55,7 @@ class Request:
         ladder: The times of a stop.
         timeout: Seconds for the whole run, connecting included; None for no limit.
         ok: The exit codes that count as success.
+        max_capture: Bytes of output to keep, both channels together; None for all.
 
     Raises:
         OptionError: If these contradict each other or cannot be sent.
@@ -78,6 +79,7 @@ class Request:
     ladder: Ladder = field(default_factory=Ladder)
     timeout: float | None = None
     ok: tuple[int, ...] = (0,)
+    max_capture: int | None = None
 
     def __post_init__(self) -> None:
         if (self.target is None) == (self.selector is None):
@@ -104,6 +106,8 @@ class Request:
             )
         if not self.ok or any(not 0 <= code <= 255 for code in self.ok):
             raise OptionError(f"ok={self.ok} holds no exit codes", hint="exit codes are 0 to 255, as in --ok 0,1")
+        if self.max_capture is not None and self.max_capture < 0:
+            raise OptionError(f"a max-capture of {self.max_capture} bytes is none", hint="give 0 bytes or more")
         self._check_words()
         if self.direct:
             self._check_direct()

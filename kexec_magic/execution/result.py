@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
@@ -17,17 +20,21 @@ from kexec_magic.errors import (
     CommandInterrupted,
     CommandNotStarted,
     ConnectionLost,
+    OptionError,
     OutputError,
     RunError,
     TimedOut,
 )
-from kexec_magic.execution.output import Capture
+from kexec_magic.execution.output import Capture, CaptureReader
+from kexec_magic.execution.quantities import format_seconds, format_size
 from kexec_magic.wire.channels import Channel
 
 __all__ = ["ExecResult", "Outcome", "describe_exit"]
 
 # Lines of stderr that an error repeats; they stand above it in a notebook, but not in a scheduler's log.
 _STDERR_LINES = 5
+
+_BUFFER = 1024 * 1024
 
 
 class Outcome(Enum):
@@ -53,7 +60,7 @@ class ExecResult:
         target: Context, namespace, pod and container that it ran in.
         outcome: How it ended.
         exit_code: 0 to 255 where the server proved it, None where it was never learned.
-        complete: Whether the end was proved and every byte before it arrived.
+        complete: Whether the end was proved, and every byte before it arrived and was kept.
         reason: Why it is not a plain success, in a few words; None for an exit code of 0.
         hint: What to do about it; None where there is nothing to advise.
         duration: Seconds from the request to the end, connecting included.
@@ -98,6 +105,19 @@ class ExecResult:
         """`stderr_bytes` as text; bytes that are no UTF-8 become U+FFFD."""
         return self.stderr_bytes.decode("utf-8", "replace")
 
+    @property
+    def truncated(self) -> int:
+        """How many bytes arrived and were not kept: beyond `max_capture`, or beyond what the disk took."""
+        return self.capture.truncated
+
+    def open_stdout(self) -> io.BufferedReader:
+        """Give stdout as a binary file to read from its beginning, without having all of it in memory."""
+        return io.BufferedReader(CaptureReader(self.capture, Channel.STDOUT), _BUFFER)
+
+    def open_stderr(self) -> io.BufferedReader:
+        """Give stderr as `open_stdout` gives stdout."""
+        return io.BufferedReader(CaptureReader(self.capture, Channel.STDERR), _BUFFER)
+
     def lines(self) -> list[str]:
         """Give stdout as lines without their ends; only newline ends a line."""
         text = self.stdout
@@ -107,8 +127,9 @@ class ExecResult:
         """Parse stdout as one JSON document.
 
         Raises:
-            OutputError: If it is none, with the place where it stops being one.
+            OutputError: If it is none, with the place where it stops being one; or if not all of it was kept.
         """
+        self._check_kept(Channel.STDOUT)
         try:
             return json.loads(self.stdout_bytes)
         except ValueError as error:
@@ -116,20 +137,38 @@ class ExecResult:
                 f"stdout of {self.target} is not JSON: {error}", hint="its text is in .stdout, and .lines() splits it"
             ) from error
 
-    def interleaved(self) -> list[tuple[str, bytes]]:
-        """Give ('stdout' or 'stderr', bytes) pairs in the order in which the server sent them."""
-        return [(channel.name.lower(), data) for channel, data in self.capture.interleaved()]
+    def interleaved(self) -> Iterator[tuple[str, bytes]]:
+        """Give ('stdout' or 'stderr', bytes) pairs in the order in which the server sent them, each up to 1 MiB."""
+        return ((channel.name.lower(), data) for channel, data in self.capture.interleaved())
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write stdout, byte for byte, to a file that does not exist yet, and give its path.
+    def save(self, path: str | os.PathLike[str], *, channel: str = "stdout") -> Path:
+        """Write all of a channel, byte for byte, to a file that does not exist yet, and give its path.
+
+        Args:
+            channel: 'stdout' or 'stderr'.
 
         Raises:
             FileExistsError: If something is there already: nothing is overwritten.
+            OutputError: If not all of the channel was kept; then no file is made.
+            OptionError: If there is no such channel.
         """
+        if channel not in ("stdout", "stderr"):
+            raise OptionError(f"there is no channel {channel!r} to save", hint="it is 'stdout' or 'stderr'")
+        self._check_kept(Channel[channel.upper()])
         where = Path(path)
-        with where.open("xb") as file:
-            file.write(self.stdout_bytes)
+        with where.open("xb") as file, self.open_stdout() if channel == "stdout" else self.open_stderr() as source:
+            shutil.copyfileobj(source, file, _BUFFER)
         return where
+
+    def _check_kept(self, channel: Channel) -> None:
+        dropped = self.capture.dropped(channel)
+        if dropped:
+            name = channel.name.lower()
+            raise OutputError(
+                f"{name} of {self.target} was not kept whole: {format_size(dropped)} are missing at its end "
+                f"({self.capture.truncated_because})",
+                hint=f"what there is: .{name}, .open_{name}()",
+            )
 
     def check(self) -> ExecResult:
         """Give the result itself if it is `ok`.
@@ -152,7 +191,7 @@ class ExecResult:
         raise _ERRORS[self.outcome](message, result=self, hint=self.hint)
 
     def _last_stderr(self) -> list[str]:
-        lines = self.stderr_bytes[-4096:].decode("utf-8", "replace").rstrip().split("\n")
+        lines = self.capture.tail(Channel.STDERR).decode("utf-8", "replace").rstrip().split("\n")
         return [printable(line)[:200] for line in lines[-_STDERR_LINES:] if line.strip()]
 
     def summary(self) -> str:
@@ -163,9 +202,11 @@ class ExecResult:
         parts = [head, str(self.target), format_seconds(self.duration), f"stdout {format_size(out)}"]
         if err:
             parts.append(f"stderr {format_size(err)}")
+        if self.truncated:
+            parts.append(f"{format_size(self.truncated)} not kept")
         if self.still_running:
             parts.append(f"{len(self.still_running)} still running")
-        if not self.complete:
+        if not self.complete and not self.truncated:
             parts.append("incomplete")
         return " · ".join(parts)
 
@@ -210,25 +251,6 @@ def describe_exit(exit_code: int) -> tuple[str, str]:
         memory = ", as happens when memory runs out" if number == signal.SIGKILL else ""
         return f"{reason}: ended by signal {number}{name}{memory}", accept
     return reason, accept
-
-
-def format_seconds(seconds: float) -> str:
-    """Give a span with the digits that matter: 45 ms, 1.2 s, 3 min 5 s."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
-def format_size(count: int) -> str:
-    """Give a number of bytes with the digits that matter, in powers of ten: 12 B, 3.4 kB, 20.0 MB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.2f} GB"
 
 
 def printable(text: str) -> str:

@@ -17,8 +17,9 @@ from kexec_magic.execution.listener import Listener
 from kexec_magic.execution.mailbox import Mailbox
 from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
 from kexec_magic.execution.output import Capture
+from kexec_magic.execution.quantities import format_seconds
 from kexec_magic.execution.request import Policy, Request
-from kexec_magic.execution.result import ExecResult, Outcome, format_seconds
+from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.verdict import Evidence, Verdict, judge, judge_stop, lacking, nothing_ran, still_running
 from kexec_magic.wire.protocol import Ended, Output
 from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun, Orphaned
@@ -54,7 +55,8 @@ class _Run:
     def __init__(self, link: Link, request: Request, policies: Sequence[Policy], listener: Listener) -> None:
         self._request, self._policies, self._listener = request, policies, listener
         self._mailbox: Mailbox[News] = Mailbox()
-        self._capture = Capture()
+        self._capture = Capture(request.max_capture)
+        self._truncation_told = False
         self._target = Target(
             context=link.access.context,
             namespace=request.namespace or link.access.namespace,
@@ -91,13 +93,14 @@ class _Run:
             finally:
                 self._mailbox.close()
                 self._conversation.give_up(is_over=is_over)
+                self._capture.finish()
         if self._failure is not None:
             raise self._failure
         return ExecResult(
             target=self._target,
             outcome=verdict.outcome,
             exit_code=verdict.exit_code,
-            complete=verdict.complete,
+            complete=verdict.complete and not self._capture.truncated,
             reason=verdict.reason,
             hint=verdict.hint,
             still_running=verdict.still_running,
@@ -110,6 +113,7 @@ class _Run:
         while True:
             for item in self._mailbox.take(self._patience()):
                 self._take(item)
+            self._tell_truncation()
             self._listener.on_tick()
             now = time.monotonic()
             if self._verdict is None:
@@ -117,6 +121,13 @@ class _Run:
             verdict = self._verdict or (self._natural_end(now) if self._descent is None else self._forced_end(now))
             if verdict is not None:
                 return verdict
+
+    def _tell_truncation(self) -> None:
+        if self._capture.truncated and not self._truncation_told:
+            self._truncation_told = True
+            self._listener.on_note(
+                f"from here on output is not kept: {self._capture.truncated_because}; the command runs on"
+            )
 
     def _patience(self) -> float:
         """Give the seconds for which nothing can happen but what the mailbox brings."""

@@ -123,6 +123,7 @@ class Cells:
             keep_running=options.keep_running,
             orphan_after=options.orphan_after,
             ok=options.ok,
+            max_capture=options.max_capture,
         )
 
     def _stdin(self, options: CellOptions, cell: str | None) -> Stdin | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from kexec_magic.errors import OptionError
+from kexec_magic.execution.quantities import parse_size
 
 __all__ = ["CellOptions", "UseOptions", "cell_help", "parse_cell_line", "parse_duration", "parse_use_line", "use_help"]
 
@@ -53,6 +54,7 @@ class CellOptions:
     orphan_after: float = 120.0
     out: str | None = None
     ok: tuple[int, ...] = (0,)
+    max_capture: int | None = None
     raise_error: bool = True
     quiet: bool = False
     dry_run: bool = False
@@ -96,6 +98,7 @@ def parse_cell_line(line: str) -> CellOptions:
         orphan_after=parse_duration(found.orphan_after),
         out=found.out,
         ok=_exit_codes(found.ok),
+        max_capture=None if found.max_capture is None else parse_size(found.max_capture),
         raise_error=found.raise_error,
         quiet=found.quiet,
         dry_run=found.dry_run,
@@ -256,6 +259,9 @@ def _cell_parser() -> _Parser:
     )
     parser.add_argument("--out", "-o", metavar="NAME", help="keep the result under this name, failed or not")
     parser.add_argument("--ok", metavar="CODES", default="0", help="exit codes that are a success, as 0,1 (default: 0)")
+    parser.add_argument(
+        "--max-capture", metavar="SIZE", help="how much output to keep, as 500kB, 64MB or 2GiB (default: all of it)"
+    )
     parser.add_argument(
         "--no-raise-error", dest="raise_error", action="store_false", help="let the cell succeed when the command fails"
     )

@@ -103,7 +103,7 @@ def test_output_arrives_while_the_command_runs_and_on_the_calling_thread(cluster
 
     result = cluster.run("example", "echo first; sleep 0.5; echo second >&2", on_output=on_output)
     assert calls == [("stdout", b"first\n", True), ("stderr", b"second\n", True)]
-    assert result.interleaved() == [("stdout", b"first\n"), ("stderr", b"second\n")]
+    assert list(result.interleaved()) == [("stdout", b"first\n"), ("stderr", b"second\n")]
 
 
 def test_a_command_killed_by_a_signal_exits_with_128_and_the_signal(cluster: Cluster) -> None:

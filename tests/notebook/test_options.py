@@ -24,7 +24,7 @@ def test_a_line_with_everything() -> None:
     line = (
         "-n shop -c app -l 'app in (a, b)' --context prod --kubeconfig \"my file\" --out r --no-raise-error"
         " --ok 0,1 --quiet --timeout 1m30s --dry-run -v --shell 'bash -e' --stdin rows --env A --env 'B=c d' --arg x+1"
-        " --cwd /data -t --direct --keep-running --orphan-after 5m"
+        " --cwd /data -t --direct --keep-running --orphan-after 5m --max-capture 1.5MiB"
     )
     assert parse_cell_line(line) == CellOptions(
         namespace="shop",
@@ -46,6 +46,7 @@ def test_a_line_with_everything() -> None:
         direct=True,
         keep_running=True,
         orphan_after=300.0,
+        max_capture=1_572_864,
         dry_run=True,
         verbose=True,
     )
