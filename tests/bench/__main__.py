@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench.crew import LIMIT, Crew
+from tests.bench.handover import measure_handover
 from tests.bench.load import LARGE, SMALL, TRUE
 from tests.bench.peers import find_kubectl
 from tests.bench.schedule import LOOP, measure
@@ -34,6 +35,8 @@ def main() -> int:
         print(f"kexec_magic and its peers on {place}", file=sys.stderr)
         with Crew(kubeconfig, options.namespace, options.pod, Progress()) as crew:
             results = measure(crew, loads, pairs)
+            print("the hand-over's cost", file=sys.stderr)
+            handover = measure_handover(crew, loads[-1])
             print("the supervisor's cost", file=sys.stderr)
             supervision = measure_supervision(crew)
     print("the start of IPython, without and with the extension", file=sys.stderr)
@@ -45,6 +48,7 @@ def main() -> int:
                 peer: {name: [asdict(one) for one in runs] for name, runs in by_load.items()}
                 for peer, by_load in results.items()
             },
+            "handover": asdict(handover),
             "supervision": asdict(supervision),
             "startup": asdict(startup),
         }
@@ -55,7 +59,7 @@ def main() -> int:
         f"medians of {pairs} pairs (min to max); a run has {LIMIT:.0f} s.\n"
     )
     print(format_table(results, loads), end="\n\n")
-    print("\n".join(verdicts(results, loads, supervision, startup)))
+    print("\n".join(verdicts(results, loads, handover, supervision, startup)))
     broke = any(not one.ended for load in loads for one in results[LOOP][load.name])
     return 0 if is_intact(results, loads) and not broke else 1
 

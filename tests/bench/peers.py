@@ -6,12 +6,14 @@ A peer is built once and stays warm, as in a notebook that runs one cell after t
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import urlencode
 
@@ -50,6 +52,16 @@ class Loop:
 
     def run(self, argv: Sequence[str], stdout: Tally) -> int | None:
         """Run a program; see `Peer`."""
+        exit_code = None
+        for message in self._messages(argv):
+            if message[0] == _STDOUT:
+                stdout.write(message[1:])
+            elif message[0] == _ERROR and len(message) > 1:
+                status = json.loads(message[1:])
+                exit_code = 0 if status["status"] == "Success" else int(status["details"]["causes"][0]["message"])
+        return exit_code
+
+    def _messages(self, argv: Sequence[str]) -> Iterator[bytes]:
         query = urlencode([*(("command", word) for word in argv), ("stdout", "true"), ("stderr", "true")])
         ws = self._connect(
             f"{self._url}?{query}",
@@ -57,15 +69,32 @@ class Loop:
             header=self._headers,
             subprotocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
         )
-        exit_code = None
         while message := ws.recv():
-            if message[0] == _STDOUT:
-                stdout.write(message[1:])
-            elif message[0] == _ERROR and len(message) > 1:
-                status = json.loads(message[1:])
-                exit_code = 0 if status["status"] == "Success" else int(status["details"]["causes"][0]["message"])
+            yield message
         ws.close()
-        return exit_code
+
+
+class HandedOver(Loop):
+    """The same loop on a thread of its own, which hands every message to this one as kexec_magic does."""
+
+    def _messages(self, argv: Sequence[str]) -> Iterator[bytes]:
+        from kexec_magic.execution.mailbox import Mailbox
+
+        mailbox: Mailbox[bytes] = Mailbox()
+
+        def read() -> None:
+            for message in super(HandedOver, self)._messages(argv):
+                mailbox.put(message, size=len(message))
+            mailbox.put(b"")
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        while True:
+            for message in mailbox.take(0.1):
+                if not message:
+                    thread.join()
+                    return
+                yield message
 
 
 class Kubectl:
@@ -138,13 +167,14 @@ class Kr8s:
 
 
 class Ours:
-    """kexec_magic, one `Cluster` for all runs."""
+    """kexec_magic, one `Cluster` for all runs, and so little memory for results that a large output goes to disk."""
 
     direct = False
 
     def __init__(self, kubeconfig: str, namespace: str, pod: str) -> None:
         from kexec_magic import Cluster
 
+        os.environ["KEXEC_CAPTURE_MEMORY"] = "16MiB"
         self._cluster = Cluster(kubeconfig=kubeconfig)
         self._namespace, self._pod = namespace, pod
 
@@ -167,6 +197,7 @@ class Direct(Ours):
 
 PEERS: dict[str, Callable[[str, str, str], Peer]] = {
     "loop": Loop,
+    "handed-over": HandedOver,
     "kubectl": Kubectl,
     "official": Official,
     "kr8s": Kr8s,

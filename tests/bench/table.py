@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
+from tests.bench.handover import Handover
 from tests.bench.load import TRUE, Load
 from tests.bench.measurement import Measurement
 from tests.bench.schedule import LOOP, OURS, Results
@@ -43,7 +44,9 @@ def format_table(results: Results, loads: Sequence[Load]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def verdicts(results: Results, loads: Sequence[Load], supervision: Supervision, startup: Startup) -> list[str]:
+def verdicts(
+    results: Results, loads: Sequence[Load], handover: Handover, supervision: Supervision, startup: Startup
+) -> list[str]:
     """Say for each target whether it was met, and by which figures."""
     quick = _ratio(results, OURS, TRUE)
     floods = [load for load in loads if load is not TRUE]
@@ -59,9 +62,12 @@ def verdicts(results: Results, loads: Sequence[Load], supervision: Supervision, 
         ),
         _verdict(
             all(rate is not None and rate >= _RATE_RATIO for rate in rates.values()),
-            f"at least {_RATE_RATIO}x of the loop's throughput",
+            f"at least {_RATE_RATIO}x of the loop's throughput, large output going to disk",
             ", ".join(f"{_times(rate)} for {name}" for name, rate in rates.items()),
         ),
+        f"- the hand-over between threads: {handover.load.name} at {_spread(handover.handed_over)} MB/s with it and "
+        f"{_spread(handover.alone)} MB/s without, {_times(median(handover.handed_over) / median(handover.alone))}, in "
+        f"{len(handover.alone)} pairs of the loop",
         _verdict(
             is_intact(results, loads), "every byte there", f"{sum(wholes)} of {len(wholes)} runs byte for byte (sha256)"
         ),

@@ -51,12 +51,17 @@ class Kernel:
         self._client.start_channels()
         self._client.wait_for_ready(timeout=_SECONDS)
 
-    def run(self, code: str, *, interrupt_at: str | None = None) -> Executed:
-        """Run a cell to its end; interrupt the kernel when `interrupt_at` appears in a stream."""
+    def run(self, code: str, *, interrupt_at: str | None = None, seconds: float = _SECONDS) -> Executed:
+        """Run a cell to its end.
+
+        Args:
+            interrupt_at: Interrupt the kernel when this appears in a stream.
+            seconds: The longest silence on the way to the end.
+        """
         identity = self._client.execute(code, allow_stdin=False)
         executed = Executed(status="")
         while True:
-            message = self._client.get_iopub_msg(timeout=_SECONDS)
+            message = self._client.get_iopub_msg(timeout=seconds)
             assert message["parent_header"].get("msg_id") == identity, message
             kind, content = message["msg_type"], message["content"]
             if kind == "status":
