@@ -12,6 +12,7 @@ from kexec_magic.cluster.targets import Target, explained, resolve
 from kexec_magic.errors import KexecError, ProtocolError, TargetError
 from kexec_magic.execution.connection import ExecConnection
 from kexec_magic.execution.handshake import Attempt, Command
+from kexec_magic.execution.ladder import TYPED
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.mailbox import Mailbox
 from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
@@ -74,11 +75,11 @@ class Conversation:
         return self._supervision is not None
 
     def signal(self, name: str) -> None:
-        """Send INT, TERM or KILL to the run."""
-        if self._mode is Mode.TTY and name == "INT" and self._exec is not None:
-            self._exec.write([_INTERRUPT])
-        else:
+        """Send INT, TERM or KILL to the run, or type an INT."""
+        if name is not TYPED:
             self._control(name)
+        elif self._exec is not None:
+            self._exec.write([_INTERRUPT])
 
     def look(self) -> None:
         """Have the run's live processes told."""

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from kexec_magic.errors import OptionError
 
-__all__ = ["Descent", "Ladder"]
+__all__ = ["TYPED", "Descent", "Ladder"]
+
+TYPED = "^C"
+"""An INT that is typed on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,15 @@ class Descent:
     """One way down a ladder.
 
     Args:
+        typed: Whether to type ^C first, and send INT when half of its time has passed: a terminal need not make a
+            signal of ^C, and a shell that has just forked can lose that.
         now: Monotonic seconds.
     """
 
-    def __init__(self, ladder: Ladder, *, now: float) -> None:
+    def __init__(self, ladder: Ladder, *, typed: bool, now: float) -> None:
         self._rungs = [("INT", ladder.interrupt), ("TERM", ladder.terminate), ("KILL", ladder.kill)]
+        if typed:
+            self._rungs[:1] = [(TYPED, ladder.interrupt / 2), ("INT", ladder.interrupt / 2)]
         self._until = now
         self.signal = ""
 
@@ -45,7 +52,8 @@ class Descent:
         return now >= self._until
 
     def step(self, now: float) -> str:
-        """Give the next signal to send, at its own time or because somebody is in a hurry."""
-        self.signal, seconds = self._rungs.pop(0)
+        """Give the next signal to send, or TYPED, at its own time or because somebody is in a hurry."""
+        step, seconds = self._rungs.pop(0)
+        self.signal = "INT" if step is TYPED else step
         self._until = now + seconds
-        return self.signal
+        return step

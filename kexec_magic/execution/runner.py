@@ -198,7 +198,7 @@ class _Run:
     def _stop(self, outcome: Outcome, now: float) -> None:
         hurry = self._descent is not None
         self._outcome = outcome
-        self._descent = self._descent or Descent(self._request.ladder, now=now)
+        self._descent = self._descent or Descent(self._request.ladder, typed=self._request.tty, now=now)
         if self._conversation.forestall():
             self._verdict = nothing_ran(outcome, self._why())
         elif hurry and not self._descent.is_at_the_end:

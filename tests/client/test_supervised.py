@@ -141,6 +141,12 @@ def test_on_a_terminal_everything_is_one_stream_and_the_input_ends(cluster: Clus
     assert lines.count("typed") == 2
 
 
+def test_a_terminal_that_makes_no_signal_of_what_is_typed_does_not_keep_a_run_from_its_stop(cluster: Cluster) -> None:
+    result = cluster.run("example", "stty -isig; echo on; sleep 100", tty=True, timeout=2, ladder=(2, 20, 2))
+    assert (result.outcome, result.exit_code) == (Outcome.TIMED_OUT, 130)
+    assert result.reason == "no end within 2.0 s; ended by SIGINT"
+
+
 def test_a_long_script_on_a_terminal_is_not_cut(cluster: Cluster) -> None:
     script = f"x='{'y' * 9000}'\n" + "# \x03\x04\n" + 'echo "${#x}"'
     assert cluster.run("example", script, tty=True, timeout=SECONDS).check().stdout == "9000\r\n"
