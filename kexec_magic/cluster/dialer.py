@@ -6,6 +6,7 @@ urllib3 does the connecting. Its proxies, retries and redirects stay off: what a
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import tempfile
@@ -115,13 +116,18 @@ class _Unverified(HTTPSConnection):
         self.is_verified = True
 
 
+# What stands around the certificates of a file are remarks, in any language.
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
 def _tls_context(access: Access) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    # Only the cluster's own authority is trusted, not the system's, where there is one.
+    context = ssl.create_default_context() if access.tls.ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # As Go does it: whoever is in the file is trusted, also one whose own issuer is not.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         if access.tls.ca is not None:
-            # Only the cluster's own authority is trusted, not the system's.
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(cadata=access.tls.ca)
+            context.load_verify_locations(cadata="\n".join(_CERTIFICATE.findall(access.tls.ca)))
     except (ssl.SSLError, ValueError) as error:
         raise KubeconfigError(
             f"the certificate authority of cluster {access.cluster!r} is no certificate",
@@ -146,7 +152,7 @@ def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
     with ExitStack() as stack:
         descriptor, name = tempfile.mkstemp(prefix="kexec-")  # mode 0600
         stack.callback(Path(name).unlink)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         try:
             context.load_cert_chain(name, password="")

@@ -65,14 +65,14 @@ class Entry:
         encoded = self.text(f"{name}-data")
         if encoded:
             try:
-                return base64.b64decode("".join(encoded.split()), validate=True).decode("ascii")
+                return base64.b64decode("".join(encoded.split()), validate=True).decode("utf-8")
             except (binascii.Error, UnicodeDecodeError):
                 raise self.error(f"{name}-data is not base64 of PEM text", hint="copy the entry again") from None
         path = self.file(name)
         if path is None:
             return None
         try:
-            return path.read_text(encoding="ascii")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not PEM text"
             raise self.error(

@@ -87,6 +87,8 @@ class Request:
                 "a run needs a pod's name or a selector, and not both",
                 hint="for example `%%kexec web-0`, or `%%kexec -l app=web`",
             )
+        if self.selector is not None and not self.selector.strip():
+            raise OptionError("the selector is empty, and would match every pod", hint="for example -l app=web")
         if (self.script is None) == (self.argv is None):
             raise OptionError("a run needs a script or argv, and not both", hint="pass one of the two")
         if self.argv is not None and not self.argv:

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import NoReturn
 
 from kexec_magic.errors import OptionError
@@ -76,7 +77,7 @@ def parse_cell_line(line: str) -> CellOptions:
     found, rest = _CELL.parse_known_args(words)
     if rest:
         _refuse(_CELL, rest, found.target)
-    if found.out is not None and not found.out.isidentifier():
+    if found.out is not None and (not found.out.isidentifier() or iskeyword(found.out)):
         raise OptionError(f"--out {found.out!r} is not a name that Python allows", hint="for example --out result")
     return CellOptions(
         target=found.target,

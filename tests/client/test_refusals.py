@@ -124,6 +124,7 @@ def test_a_name_that_kubernetes_does_not_allow_never_reaches_the_server(cluster:
         lambda cluster: cluster.run(script="true"),
         lambda cluster: cluster.run("example", "true", selector="app=web"),
         lambda cluster: cluster.run("example"),
+        lambda cluster: cluster.run(script="true", selector=" "),
         lambda cluster: cluster.run("example", "true", argv=["true"]),
         lambda cluster: cluster.run("example", argv=[]),
         lambda cluster: cluster.run("example", argv=["true"], args=["x"]),

@@ -51,13 +51,13 @@ def start() -> Iterator[Start]:
     """Start servers; each call gives the address of one, with TLS for the names given or without."""
     servers = []
 
-    def begin(*names: str, body: str = "") -> str:
+    def begin(*names: str, body: str = "", issuer: trustme.CA = AUTHORITY) -> str:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.body = body  # type: ignore[attr-defined]
         server.daemon_threads = True
         if names:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            AUTHORITY.issue_cert(*names).configure_cert(context)
+            issuer.issue_cert(*names).configure_cert(context)
             context.verify_mode = ssl.CERT_OPTIONAL
             AUTHORITY.configure_trust(context)
             server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -109,6 +109,13 @@ def test_a_client_certificate_is_shown_and_its_key_leaves_no_file(
         tempfile.tempdir = None
     assert "admin.example" in name
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("remark", ["", "# Cluster-Stammzertifikat für Köln\n"])
+def test_an_authority_is_trusted_though_its_own_issuer_is_not_known(start: Start, remark: str) -> None:
+    between = AUTHORITY.create_child_ca()
+    ca = remark + between.cert_pem.bytes().decode()
+    assert pod_name(access(f"https://{start('127.0.0.1', issuer=between)}", tls=Tls(ca=ca)))
 
 
 def test_a_server_known_by_another_name_is_accepted_under_that_name_alone(start: Start) -> None:

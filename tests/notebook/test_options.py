@@ -114,9 +114,10 @@ def test_exit_codes_that_are_none_are_refused(codes: str) -> None:
         parse_cell_line(f"p --ok='{codes}'")
 
 
-def test_a_name_that_python_does_not_allow_is_refused() -> None:
+@pytest.mark.parametrize("name", ["my-result", "class", "1st"])
+def test_a_name_that_python_does_not_allow_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="not a name"):
-        parse_cell_line("p --out my-result")
+        parse_cell_line(f"p --out {name}")
 
 
 @pytest.mark.parametrize(
