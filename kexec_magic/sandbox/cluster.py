@@ -12,6 +12,7 @@ from kexec_magic.sandbox.containers import Container, Node
 from kexec_magic.sandbox.faults import Fault
 from kexec_magic.sandbox.pods import Pod, make_pods, timestamp
 from kexec_magic.sandbox.records import Record
+from kexec_magic.sandbox.streams import ExecStream
 
 __all__ = ["Cluster", "Rule"]
 
@@ -40,6 +41,8 @@ class Cluster:
     record: Record = field(default_factory=Record)
     lock: threading.Lock = field(default_factory=threading.Lock)
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    streams: set[ExecStream] = field(default_factory=set)
+    node_ready: bool = True
 
     def find(self, namespace: str, name: str) -> Pod | None:
         """Give the pod of that name."""
@@ -71,16 +74,30 @@ class Cluster:
     def remove(self, pod: Pod) -> None:
         """Forget a pod and end what runs in it."""
         self.pods.remove(pod)
+        self._end(pod)
+
+    def restart(self, pod: Pod, name: str, *, exit_code: int, reason: str) -> None:
+        """Let a container's main process end, and with it all others in it; another container takes its place."""
+        self.containers[pod.namespace, pod.name, name].close()
+        pod.restart(name, exit_code=exit_code, reason=reason)
+        self._place(pod, name)
+
+    def fail(self, pod: Pod, reason: str, message: str) -> None:
+        """Let the kubelet end a pod, which stays to tell why."""
+        pod.fail(reason, message)
+        self._end(pod)
+
+    def lose_node(self) -> None:
+        """Let the node's kubelet be heard of no more: its streams end without a word, its containers run on."""
+        self.node_ready = False
+        for stream in self.streams:
+            stream.drop()
+
+    def _end(self, pod: Pod) -> None:
         for name in pod.containers:
             container = self.containers.pop((pod.namespace, pod.name, name), None)
             if container is not None:
                 container.close()
-
-    def restart(self, pod: Pod, name: str) -> None:
-        """Let a container's main process end, and with it all others in it; another container takes its place."""
-        self.containers[pod.namespace, pod.name, name].close()
-        pod.restarts[name] = pod.restarts.get(name, 0) + 1
-        self._place(pod, name)
 
     def _place(self, pod: Pod, name: str) -> None:
         assert self.node is not None

@@ -68,7 +68,13 @@ def _namespaces(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def _nodes(cluster: Cluster) -> list[dict[str, Any]]:
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    if cluster.node_ready:
+        told = {"status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
+    else:
+        # As the node controller writes it (kubernetes pkg/controller/nodelifecycle).
+        silence = "Kubelet stopped posting node status."
+        told = {"status": "Unknown", "reason": "NodeStatusUnknown", "message": silence}
+    ready = {"type": "Ready", **told}
     status = {"conditions": [ready], "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux"}}
     return [_object("Node", "v1", NODE, "", cluster) | {"spec": {}, "status": status}]
 

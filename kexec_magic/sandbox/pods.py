@@ -18,6 +18,29 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _HOST_IP = "127.0.0.1"
 
 
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """How a container's main process ended; times as the API writes them."""
+
+    exit_code: int
+    reason: str
+    started: str
+    finished: str
+    container_id: str
+
+    def state(self) -> dict[str, Any]:
+        """Give it as a container's state."""
+        return {
+            "terminated": {
+                "exitCode": self.exit_code,
+                "reason": self.reason,
+                "startedAt": self.started,
+                "finishedAt": self.finished,
+                "containerID": f"containerd://{self.container_id}",
+            }
+        }
+
+
 @dataclass(slots=True)
 class Pod:
     """One pod and what the API says about it."""
@@ -32,16 +55,43 @@ class Pod:
     specs: dict[str, ContainerSpec] = field(default_factory=dict)
     security_context: dict[str, Any] = field(default_factory=dict)
     phase: str = "Running"
+    reason: str = ""
+    message: str = ""
     owner: dict[str, Any] | None = None
     address: str = ""
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: str = field(default_factory=lambda: timestamp())
     container_ids: dict[str, str] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
+    started: dict[str, str] = field(default_factory=dict)
+    terminations: dict[str, Termination] = field(default_factory=dict)
+    """The last one of each container that has ended."""
 
     def __post_init__(self) -> None:
         self.specs = {name: self.specs.get(name, ContainerSpec(self.image)) for name in self.containers}
-        self.container_ids = {name: secrets.token_hex(32) for name in self.containers}
+        for name in self.containers:
+            self._start(name)
+        if self.phase == "Succeeded":
+            for name in self.containers:
+                self._terminate(name, 0, "Completed")
+
+    def restart(self, name: str, *, exit_code: int, reason: str) -> None:
+        """Note that a container has ended and was started again."""
+        self._terminate(name, exit_code, reason)
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+        self._start(name)
+
+    def fail(self, reason: str, message: str) -> None:
+        """Note that the kubelet has killed all of it, and why."""
+        self.phase, self.reason, self.message = "Failed", reason, message
+
+    def _start(self, name: str) -> None:
+        self.container_ids[name], self.started[name] = secrets.token_hex(32), timestamp()
+
+    def _terminate(self, name: str, exit_code: int, reason: str) -> None:
+        self.terminations[name] = Termination(
+            exit_code, reason, self.started[name], timestamp(), self.container_ids[name]
+        )
 
     @property
     def is_scheduled(self) -> bool:
@@ -100,6 +150,9 @@ class Pod:
             return {"phase": self.phase, "conditions": [unscheduled], "qosClass": "BestEffort"}
         ready = "True" if self.is_running else "False"
         conditions = {"Initialized": "True", "Ready": ready, "ContainersReady": ready, "PodScheduled": "True"}
+        if self.phase == "Failed":
+            # All that an eviction leaves of a status (recorded from 1.20).
+            return {"message": self.message, "phase": "Failed", "reason": self.reason, "startTime": self.created}
         return {
             "phase": self.phase,
             "conditions": [self._condition(kind, value) for kind, value in conditions.items()],
@@ -124,20 +177,17 @@ class Pod:
 
     def _container_status(self, name: str) -> dict[str, Any]:
         spec = self.specs[name]
-        identity = f"containerd://{self.container_ids[name]}"
-        state: dict[str, Any] = {"running": {"startedAt": self.created}}
-        if not self.is_running:
-            ended = {"exitCode": 0, "reason": "Completed", "startedAt": self.created, "finishedAt": self.created}
-            state = {"terminated": {**ended, "containerID": identity}}
+        ended = self.terminations[name].state() if name in self.terminations else {}
+        running = {"running": {"startedAt": self.started[name]}}
         return {
             "name": name,
-            "state": state,
-            "lastState": {},
+            "state": running if self.is_running else ended,
+            "lastState": ended if self.is_running else {},
             "ready": self.is_running,
             "restartCount": self.restarts.get(name, 0),
             "image": spec.full_image,
             "imageID": f"sha256:{uuid.uuid5(uuid.NAMESPACE_DNS, spec.image).hex * 2}",
-            "containerID": identity,
+            "containerID": f"containerd://{self.container_ids[name]}",
             "started": self.is_running,
         }
 

@@ -38,6 +38,7 @@ _MAX_HEAD = 1024 * 1024  # bytes of request line and headers; MaxHeaderBytes of 
 _PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _VERBS = {"POST": "create", "DELETE": "delete", "PUT": "update", "PATCH": "patch"}
+_NO_KUBELET = "error dialing backend: dial tcp 127.0.0.1:10250: connect: connection refused"
 _HEADERS = {"Cache-Control": "no-cache, private"}
 
 
@@ -150,6 +151,8 @@ class Routes:
         checked = check_exec(pod, target.name, wanted, offered, upgrade=bool(upgrade), old_server=cluster.old_server)
         if isinstance(checked, Refusal):
             return checked
+        if not cluster.node_ready:
+            return refuse(500, "", _NO_KUBELET)
         if upgrade != "websocket":
             return refuse(400, "BadRequest", "the sandbox speaks WebSocket and not SPDY")
         if request.method != "GET":
@@ -163,7 +166,9 @@ class Routes:
         task = asyncio.create_task(stream.run(found.container, secrets.token_hex(32)))
         self._cluster.running.add(task)
         task.add_done_callback(self._cluster.running.discard)
+        self._cluster.streams.add(stream)
         await stream.gone
+        self._cluster.streams.discard(stream)
         return _Hijacked()
 
 

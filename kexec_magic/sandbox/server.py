@@ -7,6 +7,7 @@ import atexit
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from kexec_magic.sandbox.cluster import Cluster, Rule
 from kexec_magic.sandbox.containers import Node
 from kexec_magic.sandbox.faults import Fault
 from kexec_magic.sandbox.isolation import Isolation
+from kexec_magic.sandbox.pods import Pod
 from kexec_magic.sandbox.records import RecordedRequest
 from kexec_magic.sandbox.routes import Routes
 
@@ -150,22 +152,66 @@ class Sandbox:
             self._cluster.exec_rules.clear()
             self._cluster.request_rules.clear()
 
-    def restart_container(self, pod: str, container: str = "main", *, namespace: str = "default") -> None:
+    def restart_container(
+        self,
+        pod: str,
+        container: str = "main",
+        *,
+        namespace: str = "default",
+        exit_code: int = 0,
+        reason: str = "Completed",
+    ) -> None:
         """Let a container's main process end: its commands are killed, its files are gone, its restart is counted.
+
+        Args:
+            exit_code: What it ended with; 137 where the kernel killed it.
+            reason: What the runtime says of it: 'Completed', 'Error' or 'OOMKilled'.
 
         Raises:
             LookupError: If there is no such container running.
         """
 
-        async def restart() -> None:
-            found = self._cluster.find(namespace, pod)
-            if found is None or (namespace, pod, container) not in self._cluster.containers:
+        def restart(found: Pod) -> None:
+            if (namespace, pod, container) not in self._cluster.containers:
                 raise LookupError(f"no container {container} runs in pod {namespace}/{pod}")
-            self._cluster.restart(found, container)
+            self._cluster.restart(found, container, exit_code=exit_code, reason=reason)
+
+        self._change(namespace, pod, restart)
+
+    def evict_pod(self, pod: str, *, namespace: str = "default", message: str) -> None:
+        """Let the kubelet evict a pod: its commands are killed, and it stays as failed, with this message.
+
+        Raises:
+            LookupError: If there is no such pod.
+        """
+        self._change(namespace, pod, lambda found: self._cluster.fail(found, "Evicted", message))
+
+    def lose_node(self) -> None:
+        """Let the node be heard of no more: streams end without a word, commands run on, none can be started."""
+        self._call(self._cluster.lose_node)
+
+    def recover_node(self) -> None:
+        """Let the node be ready again."""
+        self._cluster.node_ready = True
+
+    def _change(self, namespace: str, pod: str, change: Callable[[Pod], None]) -> None:
+        def find_and_change() -> None:
+            found = self._cluster.find(namespace, pod)
+            if found is None:
+                raise LookupError(f"there is no pod {namespace}/{pod}")
+            change(found)
+
+        self._call(find_and_change)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        """Have the server's own thread do something, and wait for it."""
+
+        async def call() -> None:
+            function()
 
         if self._loop is None:
             raise LookupError("the sandbox is not running")
-        asyncio.run_coroutine_threadsafe(restart(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
     @property
     def requests(self) -> list[RecordedRequest]:

@@ -45,10 +45,10 @@ def _cell(name: str, one: dict[str, Any]) -> str:
         case "Ready":
             return _ready(one)
         case "Status":
-            phase = str(status.get("phase", ""))
+            phase = str(status.get("reason") or status.get("phase", ""))
             return "Completed" if phase == "Succeeded" else phase
         case "Restarts":
-            return "0"
+            return str(sum(found["restartCount"] for found in status.get("containerStatuses", [])))
         case "Up-to-date" | "Available":
             return str(status.get("availableReplicas", 0))
         case "Type":
