@@ -1,4 +1,4 @@
-"""The REST reads that a run needs: one pod, and lists of pods. Nothing here changes anything on the cluster."""
+"""The REST reads that a run needs: one pod, lists of pods, one node. Nothing here changes anything on the cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import email.utils
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,6 +15,7 @@ import urllib3
 
 from kexec_magic.cluster.dialer import Dialer, is_broken, unreachable
 from kexec_magic.cluster.exchanges import Exchange
+from kexec_magic.cluster.nodes import Node, parse_node
 from kexec_magic.cluster.pods import Pod, parse_pod
 from kexec_magic.cluster.refusals import refusal
 from kexec_magic.errors import ApiError, ProtocolError
@@ -52,7 +55,20 @@ class ClusterApi:
             ClusterError: If the server does not answer, or refuses.
         """
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
-        return parse_pod(self._get(path, {}, timeout=timeout, namespace=namespace, pod=name))
+        document, headers = self._read(path, timeout=timeout, namespace=namespace, pod=name)
+        return replace(parse_pod(document), read_at=_date(headers.get("Date")))
+
+    def get_node(self, name: str, *, timeout: float | None = None) -> Node:
+        """Read a node; few users of pods may.
+
+        Args:
+            timeout: Seconds for all tries together; None leaves 30.
+
+        Raises:
+            ClusterError: If there is none, or the server does not answer, or refuses.
+        """
+        document, _ = self._read(f"/api/v1/nodes/{quote(name, safe='')}", timeout=timeout, namespace="", pod=None)
+        return parse_node(document)
 
     def list_pods(
         self,
@@ -77,7 +93,9 @@ class ClusterApi:
         token = ""
         while True:
             try:
-                document = self._get(path, {**query, "continue": token}, timeout=timeout, namespace=namespace, pod=None)
+                document, _ = self._read(
+                    path, {**query, "continue": token}, timeout=timeout, namespace=namespace, pod=None
+                )
             except ApiError as error:
                 # The list changed for so long that the token expired: a whole one, unpaged, is always possible.
                 if error.code != 410 or not token:
@@ -91,10 +109,17 @@ class ClusterApi:
             if not token:
                 return pods
 
-    def _get(
-        self, path: str, query: Mapping[str, str | None], *, timeout: float | None, namespace: str, pod: str | None
-    ) -> dict[str, Any]:
-        given = {name: value for name, value in query.items() if value}
+    def _read(
+        self,
+        path: str,
+        query: Mapping[str, str | None] | None = None,
+        *,
+        timeout: float | None,
+        namespace: str,
+        pod: str | None,
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Give an object and the headers that came with it."""
+        given = {name: value for name, value in (query or {}).items() if value}
         url = path + (f"?{urlencode(given, quote_via=quote)}" if given else "")
         response = self._answered(url, time.monotonic() + (_DEFAULT_SECONDS if timeout is None else timeout))
         if response.status != 200:
@@ -116,7 +141,7 @@ class ClusterApi:
                 f"{self._dialer.server} answered {path} with something that is no Kubernetes object",
                 hint="is that the API server, or a login page before it?",
             )
-        return document
+        return document, response.headers
 
     def _answered(self, url: str, deadline: float) -> urllib3.BaseHTTPResponse:
         """Make a read until it is answered, by the rules for trying again, within the deadline."""
@@ -165,6 +190,15 @@ class ClusterApi:
 
 def _nobody(_exchange: Exchange) -> None:
     return None
+
+
+def _date(text: str | None) -> datetime | None:
+    """Read a Date header; None where there is none, or none that is a time."""
+    try:
+        found = email.utils.parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _retry_after(text: str | None, *, default: float) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 __all__ = ["ContainerState", "Pod", "parse_pod"]
@@ -13,24 +14,41 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """One container's state: `state` is 'running', 'waiting', 'terminated' or '' where it is not told yet."""
+    """One container's state: `state` is 'running', 'waiting', 'terminated' or '' where it is not told yet.
+
+    `last` is how the container ended before it was started again; None where it was not. `container_id` is told of one
+    that has ended.
+    """
 
     state: str = ""
     reason: str = ""
     message: str = ""
     exit_code: int | None = None
     restart_count: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    container_id: str = ""
+    last: ContainerState | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod. `containers` are names in the order of its spec; `detail` says why it does not run, or ''."""
+    """A pod. `containers` are names in the order of its spec; `detail` says why it does not run, or ''.
+
+    `reason` and `message` are the status's own, as of an eviction; `disruption` says why it is being taken away, or ''.
+    `read_at` is the server's time of the answer, for comparison with the other times; None where it told none.
+    """
 
     name: str
     namespace: str
     uid: str = ""
+    created_at: datetime | None = None
+    read_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     phase: str = ""
+    reason: str = ""
+    message: str = ""
+    disruption: str = ""
     node: str = ""
     ready: bool = False
     terminating: bool = False
@@ -60,8 +78,12 @@ def parse_pod(document: Mapping[str, Any]) -> Pod:
         name=_text(metadata.get("name")),
         namespace=_text(metadata.get("namespace")),
         uid=_text(metadata.get("uid")),
+        created_at=_moment(metadata.get("creationTimestamp")),
         labels={key: _text(value) for key, value in _mapping(metadata.get("labels")).items()},
         phase=_text(status.get("phase")),
+        reason=_text(status.get("reason")),
+        message=_text(status.get("message")),
+        disruption=_disruption(conditions.get("DisruptionTarget", {})),
         node=_text(spec.get("nodeName")),
         ready=conditions.get("Ready", {}).get("status") == "True",
         terminating=metadata.get("deletionTimestamp") is not None,
@@ -90,18 +112,45 @@ def _detail(
     return _text(conditions.get("PodScheduled", {}).get("message"))
 
 
+def _disruption(condition: Mapping[str, Any]) -> str:
+    """Say who takes a pod away, from a condition that servers have since 1.26 (kubernetes.io, pod disruptions)."""
+    if condition.get("status") != "True":
+        return ""
+    return ": ".join(filter(None, (_text(condition.get("reason")), _text(condition.get("message")))))
+
+
 def _state(item: Mapping[str, Any]) -> ContainerState:
-    states = _mapping(item.get("state"))
+    restarts = item.get("restartCount")
+    last = _one_state(_mapping(item.get("lastState")))
+    return replace(
+        _one_state(_mapping(item.get("state"))),
+        restart_count=restarts if isinstance(restarts, int) else 0,
+        last=last if last.state else None,
+    )
+
+
+def _one_state(states: Mapping[str, Any]) -> ContainerState:
     kind = next((name for name in ("running", "waiting", "terminated") if name in states), "")
     inner = _mapping(states.get(kind))
-    exit_code, restarts = inner.get("exitCode"), item.get("restartCount")
+    exit_code = inner.get("exitCode")
     return ContainerState(
         state=kind,
         reason=_text(inner.get("reason")),
         message=_text(inner.get("message")),
         exit_code=exit_code if isinstance(exit_code, int) else None,
-        restart_count=restarts if isinstance(restarts, int) else 0,
+        started_at=_moment(inner.get("startedAt")),
+        finished_at=_moment(inner.get("finishedAt")),
+        container_id=_text(inner.get("containerID")),
     )
+
+
+def _moment(value: object) -> datetime | None:
+    """Read a time as the API writes it, in UTC (RFC 3339); None where there is none."""
+    try:
+        found = datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

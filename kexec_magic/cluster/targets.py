@@ -44,10 +44,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What was found; `note` is a remark for the user, None where nothing was chosen for them."""
+    """What was found; `note` is a remark for the user, None where nothing was chosen for them.
+
+    `pod` is what was read of it on the way; None where nothing had to be, or might be.
+    """
 
     target: Target
     note: str | None = None
+    pod: Pod | None = None
 
 
 def resolve(
@@ -157,7 +161,7 @@ def _in_pod(pod: Pod, *, context: str, container: str | None) -> Resolved:
         raise ContainerNotFound(container, pod=pod.name, choices=pod.all_containers)
     _check_running(pod)
     chosen, note = (container, None) if container is not None else _default_container(pod)
-    return Resolved(Target(context, pod.namespace, pod.name, chosen), note)
+    return Resolved(Target(context, pod.namespace, pod.name, chosen), note, pod)
 
 
 def _check_running(pod: Pod) -> None:

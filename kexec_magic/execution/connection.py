@@ -128,6 +128,11 @@ class ExecConnection:
         """What was agreed on; only after `open`."""
         return self._opened().subprotocol
 
+    @property
+    def has_reached_server(self) -> bool:
+        """Whether a server was there to be asked for the exec, whatever it answered."""
+        return self._sock is not None
+
     def _opened(self) -> ExecProtocol:
         if self._protocol is None:
             raise RuntimeError("the connection is not open")

@@ -8,17 +8,19 @@ import shutil
 import threading
 import time
 
+from kexec_magic.cluster.pods import Pod
 from kexec_magic.cluster.targets import Target, explained, resolve
-from kexec_magic.errors import KexecError, ProtocolError, TargetError
+from kexec_magic.errors import ApiError, ClusterUnreachable, KexecError, ProtocolError, TargetError
 from kexec_magic.execution.connection import ExecConnection
 from kexec_magic.execution.handshake import Attempt, Command
+from kexec_magic.execution.inquest import inquire
 from kexec_magic.execution.ladder import TYPED
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.mailbox import Mailbox
 from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.stdin import counted, pieces, typed
-from kexec_magic.execution.verdict import lacks_shell
+from kexec_magic.execution.verdict import assured, lacks_shell
 from kexec_magic.execution.watchdog import ShellMissing, Watchdog, heartbeat
 from kexec_magic.wire.channels import Channel, Subprotocol
 from kexec_magic.wire.protocol import Ended, Output
@@ -49,6 +51,8 @@ class Conversation:
         self._connections: list[ExecConnection] = []
         self._given_up = False
         self._may_have_run = False
+        self._pod: Pod | None = None
+        self._over = threading.Event()
         self._exec: ExecConnection | None = None
         self._mode: Mode | None = None
         self._supervision: Supervision | None = None
@@ -74,6 +78,11 @@ class Conversation:
         """Whether signals reach the run."""
         return self._supervision is not None
 
+    @property
+    def may_have_run(self) -> bool:
+        """Whether anything was sent that may have started the command."""
+        return self._may_have_run
+
     def signal(self, name: str) -> None:
         """Send INT, TERM or KILL to the run, or type an INT."""
         if name is not TYPED:
@@ -92,12 +101,26 @@ class Conversation:
             return
         threading.Thread(target=self._inspect, args=(ends,), name="kexec look", daemon=True).start()
 
+    def inquire(self, *, seconds: float, lost: bool, patient: bool) -> None:
+        """Look for the reason of an end that does not tell it; the arguments are those of `inquest.inquire`."""
+
+        def look() -> None:
+            api = self._link.api.observed(self._mailbox.put)
+            self._mailbox.put(
+                inquire(
+                    api, self._target, before=self._pod, seconds=seconds, lost=lost, patient=patient, over=self._over
+                )
+            )
+
+        threading.Thread(target=look, name="kexec inquest", daemon=True).start()
+
     def give_up(self, *, is_over: bool) -> None:
         """End the talk, wherever it is.
 
         Args:
             is_over: Whether the run is. What still runs then is to be left alone; otherwise it is ended in the pod.
         """
+        self._over.set()
         if self._watchdog is not None and is_over:
             self._watchdog.dismiss()
         with self._lock:
@@ -120,7 +143,7 @@ class Conversation:
         try:
             self._converse()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
-            self._mailbox.put(error)
+            self._mailbox.put(assured(error, may_have_run=self._may_have_run))
         finally:
             if self._exec is not None:
                 self._exec.close()
@@ -137,7 +160,7 @@ class Conversation:
             container=request.container,
             timeout=None if self._deadline is None else self._deadline - time.monotonic(),
         )
-        self._target = resolved.target
+        self._target, self._pod = resolved.target, resolved.pod
         self._mailbox.put(resolved)
         try:
             if request.direct:
@@ -156,6 +179,18 @@ class Conversation:
         self._exec = self._new_connection(self._deadline)
         self._link.remember(self._exec.open(attempts))
         return self._exec
+
+    def _connected_bare(self, attempts: list[Attempt]) -> ExecConnection:
+        """Connect, and find out whether anything may run although that failed."""
+        try:
+            return self._connected(attempts)
+        except (ApiError, TargetError) as refused:
+            # A gateway that got no answer does not know either; its refusals are no Status.
+            self._may_have_run = isinstance(refused, ApiError) and refused.code in (502, 504) and not refused.reason
+            raise
+        except ClusterUnreachable:
+            self._may_have_run = self._exec is not None and self._exec.has_reached_server
+            raise
 
     def _may_start(self) -> bool:
         """Take note that from now on something may run; False where it is too late for that. Call it with the lock."""
@@ -232,7 +267,7 @@ class Conversation:
             if not self._may_start():
                 return
         try:
-            connection = self._connected(attempts)
+            connection = self._connected_bare(attempts)
         except ProtocolError as error:
             if not needs_end:
                 raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved
 from kexec_magic.errors import KexecError
+from kexec_magic.execution.inquest import Finding
 from kexec_magic.wire.protocol import Event
 from kexec_magic.wire.supervisor import Said
 
@@ -39,4 +40,4 @@ class Unwatched:
     why: KexecError
 
 
-News = Resolved | Exchange | Event | Said | Note | NoShell | Unwatched | WatchdogLost | Exception
+News = Resolved | Exchange | Event | Said | Finding | Note | NoShell | Unwatched | WatchdogLost | Exception

@@ -234,23 +234,29 @@ _ERRORS: dict[Outcome, type[RunError]] = {
 }
 
 
-def describe_exit(exit_code: int) -> tuple[str, str]:
-    """Say what an exit code other than 0 means by the shells' convention: a reason, and a hint."""
+def describe_exit(exit_code: int, *, cause: str = "") -> tuple[str, str]:
+    """Say what an exit code other than 0 means by the shells' convention: a reason, and a hint.
+
+    Args:
+        cause: What else is known of it, to follow the meaning.
+    """
     accept = f"if that is fine here, say so with --ok 0,{exit_code} (in Python ok=(0, {exit_code}))"
     reason = f"exit code {exit_code}"
     if exit_code == 127:
-        return f"{reason}: the shell found no such command", "`command -v NAME` in a cell tells what the container has"
+        return (
+            f"{reason}: the shell found no such command{cause}",
+            "`command -v NAME` in a cell tells what the container has",
+        )
     if exit_code == 126:
-        return f"{reason}: the command cannot be executed", "`ls -l FILE` in a cell shows its permissions"
+        return f"{reason}: the command cannot be executed{cause}", "`ls -l FILE` in a cell shows its permissions"
     if 128 < exit_code <= 128 + signal.NSIG - 1:
         number = exit_code - 128
         try:
             name = f" ({signal.Signals(number).name})"
         except ValueError:
             name = ""
-        memory = ", as happens when memory runs out" if number == signal.SIGKILL else ""
-        return f"{reason}: ended by signal {number}{name}{memory}", accept
-    return reason, accept
+        return f"{reason}: ended by signal {number}{name}{cause}", accept
+    return f"{reason}{cause}", accept
 
 
 def printable(text: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved, Target
 from kexec_magic.errors import PodNotRunning
 from kexec_magic.execution.conversation import INSPECTION_SECONDS, Conversation
+from kexec_magic.execution.inquest import INQUEST_SECONDS, Finding
 from kexec_magic.execution.interrupts import Interrupts, interrupts_held
 from kexec_magic.execution.ladder import Descent
 from kexec_magic.execution.link import Link
@@ -20,7 +22,18 @@ from kexec_magic.execution.output import Capture
 from kexec_magic.execution.quantities import format_seconds
 from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome
-from kexec_magic.execution.verdict import Evidence, Verdict, judge, judge_stop, lacking, nothing_ran, still_running
+from kexec_magic.execution.verdict import (
+    Evidence,
+    Verdict,
+    interrupted_after,
+    is_unexplained,
+    judge,
+    judge_stop,
+    lacking,
+    may_be_told_later,
+    nothing_ran,
+    still_running,
+)
 from kexec_magic.wire.protocol import Ended, Output
 from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun, Orphaned
 
@@ -70,12 +83,17 @@ class _Run:
         self._ended: Ended | None = None
         self._began = False
         self._exit_code: int | None = None
+        self._oom_kills: int | None = None
         self._settled_at = math.inf  # when both marks had arrived
         self._found: tuple[int, ...] | None = None
         self._ended_from_afar = ""
         self._watchdog_lost_at = math.inf
         self._verdict: Verdict | None = None
         self._failure: Exception | None = None
+        # Its end, once there is one that does not tell its reason.
+        self._evidence_at_end: Evidence | None = None
+        self._finding: Finding | None = None
+        self._over_at = self._inquest_until = math.inf
         # The stop, once there is one.
         self._descent: Descent | None = None
         self._outcome = Outcome.INTERRUPTED
@@ -104,7 +122,7 @@ class _Run:
             reason=verdict.reason,
             hint=verdict.hint,
             still_running=verdict.still_running,
-            duration=time.monotonic() - self._started,
+            duration=min(time.monotonic(), self._over_at) - self._started,
             ok_codes=self._request.ok,
             capture=self._capture,
         )
@@ -146,11 +164,13 @@ class _Run:
                 self._ended = item
             case Began():
                 self._began = True
-            case Exited(code):
-                self._exit_code = code
+            case Exited(code, kills):
+                self._exit_code, self._oom_kills = code, kills
                 self._settled_at = time.monotonic()
             case Found(pids):
                 self._found = pids
+            case Finding():
+                self._finding = item
             case Exchange():
                 self._listener.on_exchange(item)
             case Resolved(target, note):
@@ -178,6 +198,8 @@ class _Run:
 
     def _fail(self, error: Exception) -> None:
         """Take an error of the conversation: the run is over, or has to be."""
+        if self._evidence_at_end is not None:
+            return  # it is, and its result is known
         if self._began and self._descent is None:
             self._failure = error
             self._stop(Outcome.INTERRUPTED, time.monotonic())
@@ -190,7 +212,13 @@ class _Run:
     def _notice(self, interrupts: Interrupts, now: float) -> None:
         """Begin to stop, or hurry, where somebody or the clock wants that."""
         wanted, self._seen = interrupts.count > self._seen, interrupts.count
-        if wanted:
+        if self._evidence_at_end is not None:
+            # Nothing is left to be stopped but the search for a reason.
+            if wanted:
+                self._verdict = interrupted_after(judge(self._evidence_at_end))
+            elif self._is_late():
+                self._inquest_until = now
+        elif wanted:
             self._stop(Outcome.INTERRUPTED, now)
         elif self._descent is None and self._is_late():
             self._stop(Outcome.TIMED_OUT, now)
@@ -223,7 +251,23 @@ class _Run:
                 return None
             if self._found:
                 self._listener.on_note(still_running(self._found, self._target.pod))
-        return judge(self._evidence())
+        return self._explained_end(now)
+
+    def _explained_end(self, now: float) -> Verdict | None:
+        """Give the verdict on a run that has ended, once its reason is known or has been looked for long enough."""
+        # Later news are of what is done with it now, and no evidence.
+        evidence = self._evidence_at_end or self._evidence()
+        verdict = judge(replace(evidence, finding=self._finding))
+        if self._finding is not None or now >= self._inquest_until or not is_unexplained(verdict, evidence):
+            return verdict
+        if self._evidence_at_end is None:
+            self._evidence_at_end, self._over_at, self._inquest_until = evidence, now, now + INQUEST_SECONDS
+            self._conversation.inquire(
+                seconds=now - self._started,
+                lost=verdict.outcome is Outcome.LOST,
+                patient=may_be_told_later(verdict, evidence),
+            )
+        return None
 
     def _forced_end(self, now: float) -> Verdict | None:
         """Go on down the ladder; give the verdict once nothing is left, or nothing more can be done."""
@@ -264,6 +308,8 @@ class _Run:
         return Evidence(
             ended=self._ended,
             exit_code=self._exit_code,
+            oom_kills=self._oom_kills,
+            may_have_run=self._conversation.may_have_run,
             supervised=self._conversation.is_supervised,
             kept_running=self._request.keep_running,
             began=self._began,

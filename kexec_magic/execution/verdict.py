@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kexec_magic.errors import ApiError, ClusterUnreachable, ProtocolError
+from kexec_magic.execution.inquest import LOOK_FIRST, Finding
 from kexec_magic.execution.request import Request
 from kexec_magic.execution.result import Outcome, describe_exit, printable
 from kexec_magic.wire.protocol import Ended
@@ -14,10 +16,14 @@ from kexec_magic.wire.status import Status
 __all__ = [
     "Evidence",
     "Verdict",
+    "assured",
+    "interrupted_after",
+    "is_unexplained",
     "judge",
     "judge_stop",
     "lacking",
     "lacks_shell",
+    "may_be_told_later",
     "nothing_ran",
     "still_running",
 ]
@@ -26,11 +32,14 @@ _NO_SUCH_PROGRAM = re.compile(
     r'exec: \\?"([^"\\]+)\\?": (?:stat [^:]+: )?(?:executable file not found|no such file or directory)'
 )
 _MAX_MESSAGE = 300
+_TOO_MANY = 429
 
 # What a run ends with that its supervisor ends: by TERM, by KILL, or together with who tells of it.
-_EXPIRED = (None, 128 + signal.SIGTERM, 128 + signal.SIGKILL)
+_TERMINATED, _KILLED = 128 + signal.SIGTERM, 128 + signal.SIGKILL
+_EXPIRED = (None, _TERMINATED, _KILLED)
 
-_LOOK_FIRST = "the command may have done all, part or nothing: look before you run it again"
+_MORE_MEMORY = "give the container a higher memory limit, or let the command use less; it may have done a part"
+_NOTHING_RAN = "nothing ran; it is safe to run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +63,28 @@ class Evidence:
         exit_code: What the supervisor told on both channels; None if it did not.
         supervised: Whether there was a supervisor.
         kept_running: Whether the supervisor was told to leave the command alone.
+        oom_kills: How often memory ran out in the container meanwhile, as the supervisor told; None if it did not.
+        may_have_run: Whether anything was sent that may have started the command.
         began: Whether the supervisor told that it was about to start the command.
         had_output: Whether anything arrived on stdout or stderr.
         lost_because: How the connection ended, in a few words, where nothing was proved.
         ended_from_afar: Why the run was ended in the pod without anybody's wish; '' if it was not.
         found: The processes that were found alive at the last look; None where nobody looked.
+        finding: What a second look at the pod found; None where there was none.
     """
 
     ended: Ended | None
     exit_code: int | None
+    oom_kills: int | None
     supervised: bool
     kept_running: bool
+    may_have_run: bool
     began: bool
     had_output: bool
     lost_because: str
     ended_from_afar: str
     found: tuple[int, ...] | None
+    finding: Finding | None = None
 
     @property
     def proved_code(self) -> int | None:
@@ -89,19 +104,24 @@ def judge(evidence: Evidence) -> Verdict:
     # On legacy subprotocols a success is told by silence.
     code = (0 if status is None else status.exit_code) if proved else None
     if evidence.ended_from_afar and (code if told is None else told) in _EXPIRED:
-        return _lost(evidence.ended_from_afar, _LOOK_FIRST)
+        return _lost(evidence.ended_from_afar, LOOK_FIRST, finding=evidence.finding)
     if told is not None and code not in (None, told):
         reason = f"the server told exit code {code}, and the supervisor in the pod {told}"
-        return _lost(reason, f"{_LOOK_FIRST}; a proxy or a container runtime in between may be at fault")
+        return _lost(reason, f"{LOOK_FIRST}; a proxy or a container runtime in between may be at fault")
     if told is not None:
         return _exited(told, evidence)
     if not proved:
         said = f"; its last word was: {_shown(status.message)}" if status else ""
-        reason = f"the connection was lost before the end: {evidence.lost_because or 'closed without a Status'}{said}"
-        return _lost(reason, _after_a_loss(evidence))
+        how = f"{evidence.lost_because or 'closed without a Status'}{said}"
+        if not evidence.may_have_run:
+            return Verdict(
+                Outcome.START_FAILED, None, True, f"the connection was lost before anything ran: {how}", _NOTHING_RAN
+            )
+        reason = f"the connection was lost before the end: {how}"
+        return _lost(reason, _after_a_loss(evidence), finding=evidence.finding)
     if code == 0 and evidence.began:
         # Kata containers end an exec so after its first output (kata-containers #13640).
-        return _lost("the server told of success before the command had ended", _LOOK_FIRST)
+        return _lost("the server told of success before the command had ended", LOOK_FIRST)
     if code is not None:
         return _exited(code, evidence)
     if status is not None and status.never_started and not evidence.had_output:
@@ -109,7 +129,27 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(Outcome.START_FAILED, None, True, reason, hint)
     said = (_shown(status.message) or status.reason) if status else ""
     reason = f"the server told no exit code: {said or 'a failure without a message'}"
-    return _lost(reason, _after_a_loss(evidence), complete=True)
+    return _lost(reason, _after_a_loss(evidence), complete=True, finding=evidence.finding)
+
+
+def is_unexplained(verdict: Verdict, evidence: Evidence) -> bool:
+    """Whether the run's own end leaves open why: it was killed, or it was lost, and nobody meant that."""
+    if verdict.outcome is Outcome.LOST:
+        return evidence.exit_code is None
+    return verdict.exit_code in (_TERMINATED, _KILLED) and not evidence.oom_kills
+
+
+def may_be_told_later(verdict: Verdict, evidence: Evidence) -> bool:
+    """Whether the whole container may have ended, of which its pod tells a moment later.
+
+    It takes the supervisor along: where that told of the end, the container was still there.
+    """
+    return verdict.exit_code == _KILLED and evidence.exit_code is None
+
+
+def interrupted_after(verdict: Verdict) -> Verdict:
+    """Give the verdict on a run that had ended when somebody interrupted what was left to do for it."""
+    return replace(verdict, outcome=Outcome.INTERRUPTED, reason=f"interrupted; the run had ended: {verdict.reason}")
 
 
 def judge_stop(evidence: Evidence, outcome: Outcome, why: str, *, signal: str, pod: str) -> Verdict:
@@ -140,7 +180,19 @@ def judge_stop(evidence: Evidence, outcome: Outcome, why: str, *, signal: str, p
 
 def nothing_ran(outcome: Outcome, why: str) -> Verdict:
     """Give the verdict on a run that was stopped before it began."""
-    return Verdict(outcome, None, False, f"{why} before anything ran", "nothing ran; it is safe to run it again")
+    return Verdict(outcome, None, False, f"{why} before anything ran", _NOTHING_RAN)
+
+
+def assured(error: Exception, *, may_have_run: bool) -> Exception:
+    """Give an error of the way to the pod with a word on whether it is safe to run again, where it does not show."""
+    match error:
+        case ApiError(code=code) if code < 500 and code != _TOO_MANY:
+            return error
+        case ApiError() | ClusterUnreachable() | ProtocolError():
+            word = LOOK_FIRST if may_have_run else _NOTHING_RAN
+            if word not in (error.hint or ""):
+                error.hint = f"{error.hint}; {word}" if error.hint else word
+    return error
 
 
 def lacking(lack: str, request: Request) -> Verdict:
@@ -171,19 +223,37 @@ def lacks_shell(status: Status) -> bool:
     return status.never_started and missing is not None and missing[1] in ("sh", "/bin/sh")
 
 
-def _lost(reason: str, hint: str, *, complete: bool = False) -> Verdict:
+def _lost(reason: str, hint: str, *, complete: bool = False, finding: Finding | None = None) -> Verdict:
+    if finding is not None:
+        reason, hint = f"{reason}; {finding.text}", finding.hint or hint
     return Verdict(Outcome.LOST, None, complete, reason, hint)
 
 
 def _exited(code: int, evidence: Evidence) -> Verdict:
-    reason, hint = describe_exit(code) if code else (None, None)
-    return Verdict(Outcome.EXITED, code, True, reason, hint, evidence.found or ())
+    if not code:
+        return Verdict(Outcome.EXITED, code, True, None, None, evidence.found or ())
+    cause, advice = _cause(code, evidence)
+    reason, hint = describe_exit(code, cause=cause)
+    return Verdict(Outcome.EXITED, code, True, reason, advice or hint, evidence.found or ())
+
+
+def _cause(code: int, evidence: Evidence) -> tuple[str, str | None]:
+    """Say what is known of an exit code other than 0 beyond its meaning, and what to do about it."""
+    finding, kills = evidence.finding, evidence.oom_kills
+    if finding is not None and finding.explains:
+        return f"; {finding.text}", finding.hint
+    if kills and code == _KILLED:
+        return ", out of memory: the limit of the container, or of its node, was reached", _MORE_MEMORY
+    if kills:
+        return "; meanwhile memory ran out in the container, and the kernel killed a process there", _MORE_MEMORY
+    perhaps = ", perhaps out of memory" if code == _KILLED and kills is None else ""
+    return perhaps + (f"; {finding.text}" if finding is not None and finding.text else ""), None
 
 
 def _after_a_loss(evidence: Evidence) -> str:
     if evidence.supervised and not evidence.kept_running:
-        return f"what still runs is ended in the pod when the loss shows there; {_LOOK_FIRST}"
-    return f"it may still run; {_LOOK_FIRST}"
+        return f"what still runs is ended in the pod when the loss shows there; {LOOK_FIRST}"
+    return f"it may still run; {LOOK_FIRST}"
 
 
 def _processes(pids: tuple[int, ...]) -> str:
@@ -219,7 +289,7 @@ def _not_run(status: Status) -> tuple[str, str]:
     """Say why a command did not start: a reason, and a hint."""
     missing = _NO_SUCH_PROGRAM.search(status.message)
     if missing is None:
-        return f"the command did not start: {_shown(status.message)}", "nothing ran; it is safe to run it again"
+        return f"the command did not start: {_shown(status.message)}", _NOTHING_RAN
     program = printable(missing[1])
     return _NO_SHELL if program in ("sh", "/bin/sh") else _no_program(program)
 

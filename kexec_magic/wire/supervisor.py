@@ -86,9 +86,14 @@ class NotBegun:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The leader has ended, and on both channels everything that it wrote before has been given."""
+    """The leader has ended, and on both channels everything that it wrote before has been given.
+
+    `oom_kills` is how often the kernel killed in the container for want of memory meanwhile, by the count of its cgroup
+    (oom_kill in memory.events of v2, memory.oom_control of v1); None where that cannot be read.
+    """
 
     exit_code: int
+    oom_kills: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Supervision:
         self._nonce, self._mark = nonce, mark
         self._orphan_after = _NEVER if orphan_after is None else orphan_after
         self._strippers = {channel: Stripper(nonce.encode()) for channel in channels}
-        self._codes: dict[Channel, int] = {}
+        self._ends: set[Channel] = set()
         self.began: Began | None = None
 
     @staticmethod
@@ -224,10 +229,11 @@ class Supervision:
             case ["at", main, runner, leader]:
                 self.began = Began(int(main), int(runner), int(leader))
                 return [self.began]
-            case ["end", code]:
-                self._codes[channel] = int(code)
+            case ["end", code, *kills]:
+                self._ends.add(channel)
                 # Whichever channel is last: only then has all output arrived.
-                return [Exited(int(code))] if len(self._codes) == len(self._strippers) else []
+                is_last = len(self._ends) == len(self._strippers)
+                return [Exited(int(code), int(kills[0]) if kills else None)] if is_last else []
             case ["left", *pids]:
                 return [Found(tuple(map(int, pids)))]
             case ["hold", pid]:

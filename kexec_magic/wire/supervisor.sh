@@ -30,6 +30,18 @@ _take() {
   _text=${_text%"$_newline"};
 };
 
+# Read how often the kernel has killed in this container for want of memory into _kills: the cgroup's own count, of v2
+# or v1; '' where it is not told.
+_count_kills() {
+  _kills=;
+  for _file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    [ -r "$_file" ] || continue;
+    while read -r _word _count; do
+      [ "$_word" != oom_kill ] || _kills=$_count;
+    done <"$_file";
+  done;
+};
+
 # Find the run's live processes: _found all of them, _strays those outside the leader's group.
 _look() {
   _found=' ' _strays= _before=;
@@ -159,12 +171,15 @@ _pump() {
   done;
 };
 
-# Have the leader run, and tell of its end on both channels: on some servers one overtakes the other.
+# Have the leader run, and tell of its end on both channels: on some servers one overtakes the other. With the exit
+# code goes how often memory ran out meanwhile, where that is known.
 _follow() {
+  _count_kills; _earlier=$_kills;
   ( _lead ); _code=$?;
   exec 8<&-;
+  _count_kills; if [ "$_kills" ] && [ "$_earlier" ]; then _kills=$((_kills - _earlier)); else _kills=; fi;
   if [ "$_watcher" ]; then kill "$_watcher"; wait "$_watcher"; _stopping=$?; fi;
-  _tell end "$_code" >&4; if [ ! "$_terminal" ]; then _tell end "$_code" >&5; fi;
+  _tell end "$_code" $_kills >&4; if [ ! "$_terminal" ]; then _tell end "$_code" $_kills >&5; fi;
   if [ "$_stopping" = 9 ]; then _over=1 _watcher=; _serve; fi;
   exit "$_code";
 };

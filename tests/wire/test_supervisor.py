@@ -61,6 +61,12 @@ def test_a_run_has_ended_only_when_both_channels_say_so() -> None:
     assert ears.receive(Output(OUT, b"tail" + mark("end 7"))) == [Output(OUT, b"tail"), Exited(7)]
 
 
+@pytest.mark.parametrize(("kills", "told"), [("", None), (" 0", 0), (" 12", 12)])
+def test_the_end_tells_how_often_memory_ran_out_where_that_is_known(kills: str, told: int | None) -> None:
+    ends = [(ERR, mark(f"end 137{kills}")), (OUT, mark(f"end 137{kills}"))]
+    assert heard(ends)[1] == [Exited(137, oom_kills=told)]
+
+
 def test_a_terminal_has_one_channel_and_so_one_mark() -> None:
     ears = Supervision(NONCE, "fedcba98", orphan_after=120, channels=(OUT,))
     assert ears.receive(Output(OUT, mark("end 0"))) == [Exited(0)]
