@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 KUBECONFIG_UNDER_TEST ?=
 NAMESPACE_UNDER_TEST ?= default
 CLUSTER_STATE ?=
+CLUSTER_START ?=
 ARGS ?=
 
 .PHONY: help demo lab test test-browser test-cluster test-stop test-stress test-disruptive lint types imports coverage bench clean
@@ -42,8 +43,8 @@ test-stop: $(VENV)/installed-dev ## every way of stopping everything that is har
 test-stress: $(VENV)/installed-dev ## 3,000 runs, and floods: KUBECONFIG_UNDER_TEST=FILE
 	$(BIN)/python -m pytest tests -m stress --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
 
-test-disruptive: $(VENV)/installed-dev ## what needs the cluster's own files: KUBECONFIG_UNDER_TEST=FILE CLUSTER_STATE=FOLDER
-	$(BIN)/python -m pytest tests -m disruptive --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' --cluster-state='$(CLUSTER_STATE)' $(ARGS)
+test-disruptive: $(VENV)/installed-dev ## what needs the cluster's own files, and kills its servers: KUBECONFIG_UNDER_TEST=FILE CLUSTER_STATE=FOLDER CLUSTER_START=COMMAND
+	$(BIN)/python -m pytest tests -m disruptive --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' --cluster-state='$(CLUSTER_STATE)' --cluster-start='$(CLUSTER_START)' $(ARGS)
 
 lint: $(VENV)/installed-dev ## ruff: rules and format
 	$(BIN)/ruff check .

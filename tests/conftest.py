@@ -27,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pictures", action="store_true", help="let the browser tests renew the README's pictures")
     group.addoption("--no-rights-token", default="bobtoken", help="a token that may do nothing there")
     group.addoption(
-        "--cluster-state", default="", help="the folder with that cluster's audit.log, for disruptive tests"
+        "--cluster-state",
+        default="",
+        help="for disruptive tests: the folder with that cluster's audit.log and NAME.pid",
+    )
+    group.addoption(
+        "--cluster-start", default="", help="for disruptive tests: what starts servers of it that do not run"
     )
     group.addoption("--exec-only-token", default="execonlytoken", help="a token that may only use pods/exec there")
 

@@ -14,7 +14,7 @@ from kubernetes import client, config
 from kexec_magic import Cluster
 from tests.conftest import Place
 
-__all__ = ["Found", "Kind", "created", "look", "spec", "wait_until_gone"]
+__all__ = ["Found", "Kind", "created", "having", "look", "spec", "wait_until_gone"]
 
 Kind = str
 """'ash' (busybox), 'tools' (bash, dash, python3), 'readonly' (nobody, root read-only), 'bare' (sh and little else)."""
@@ -88,22 +88,33 @@ def spec(kind: Kind, place: Place) -> dict[str, Any]:
 @contextmanager
 def created(place: Place, cluster: Cluster, kind: Kind, name: str) -> Iterator[str]:
     """Have a pod of a kind for as long as the block runs; give its name."""
+    with having(place, cluster, name, spec(kind, place)):
+        if kind == "bare" and place.sandbox is None:
+            for program, target in _FEW.items():
+                argv = ["/usr/bin/ln", "-s", f"/usr/bin/{target}", f"/few/{program}"]
+                cluster.run(name, argv=argv, direct=True).check()
+        yield name
+
+
+@contextmanager
+def having(place: Place, cluster: Cluster, name: str, spec: dict[str, Any]) -> Iterator[client.CoreV1Api]:
+    """Have a pod for as long as the block runs, unless that deletes it; give the official client for its server."""
     with warnings.catch_warnings():
         # The official client leaves sockets to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
         with config.new_client_from_config(str(place.kubeconfig)) as api_client:
             api = client.CoreV1Api(api_client)
-            body: Any = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec(kind, place)}
+            body: Any = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
             api.create_namespaced_pod(place.namespace, body)
             try:
                 _wait_until_running(cluster, name)
-                if kind == "bare" and place.sandbox is None:
-                    for program, target in _FEW.items():
-                        argv = ["/usr/bin/ln", "-s", f"/usr/bin/{target}", f"/few/{program}"]
-                        cluster.run(name, argv=argv, direct=True).check()
-                yield name
+                yield api
             finally:
-                api.delete_namespaced_pod(name, place.namespace, grace_period_seconds=0)
+                try:
+                    api.delete_namespaced_pod(name, place.namespace, grace_period_seconds=0)
+                except client.ApiException as error:
+                    if error.status != 404:
+                        raise
 
 
 def _wait_until_running(cluster: Cluster, name: str) -> None:
