@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved
-from kexec_magic.errors import KexecError
 from kexec_magic.execution.inquest import Finding
 from kexec_magic.wire.protocol import Event
 from kexec_magic.wire.supervisor import Said
@@ -37,7 +36,7 @@ class WatchdogLost:
 class Unwatched:
     """Nobody could be sent to look at what is left of a run."""
 
-    why: KexecError
+    because: str
 
 
 News = Resolved | Exchange | Event | Said | Finding | Note | NoShell | Unwatched | WatchdogLost | Exception

@@ -10,7 +10,7 @@ from dataclasses import replace
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.cluster.targets import Resolved, Target
 from kexec_magic.errors import PodNotRunning
-from kexec_magic.execution.conversation import INSPECTION_SECONDS, Conversation
+from kexec_magic.execution.conversation import Conversation
 from kexec_magic.execution.inquest import INQUEST_SECONDS, Finding
 from kexec_magic.execution.interrupts import Interrupts, interrupts_held
 from kexec_magic.execution.ladder import Descent
@@ -22,6 +22,7 @@ from kexec_magic.execution.output import Capture
 from kexec_magic.execution.quantities import format_seconds
 from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome
+from kexec_magic.execution.supervised import INSPECTION_SECONDS
 from kexec_magic.execution.verdict import (
     Evidence,
     Verdict,
@@ -229,8 +230,8 @@ class _Run:
         self._descent = self._descent or Descent(self._request.ladder, typed=self._request.tty, now=now)
         if self._conversation.forestall():
             self._verdict = nothing_ran(outcome, self._why())
-        elif hurry and not self._descent.is_at_the_end:
-            self._conversation.signal(self._descent.step(now))
+        elif hurry and not self._descent.is_at_the_end and self._conversation.supervised is not None:
+            self._conversation.supervised.signal(self._descent.step(now))
 
     def _why(self) -> str:
         if self._outcome is Outcome.TIMED_OUT:
@@ -242,11 +243,12 @@ class _Run:
         waits = now < self._settled_at + _STATUS_SECONDS and now < self._watchdog_lost_at + _AFTER_WATCHDOG_SECONDS
         if self._ended is None and waits:
             return None
-        if self._ended is None and self._exit_code is not None:
+        supervised = self._conversation.supervised
+        if self._ended is None and self._exit_code is not None and supervised is not None:
             # Something holds the streams open: a process that the command left behind.
             if self._inspected_at == math.inf:
                 self._inspected_at = now
-                self._conversation.inspect(ends=False)
+                supervised.inspect(ends=False)
             if self._found is None and now < self._inspected_at + INSPECTION_SECONDS:
                 return None
             if self._found:
@@ -271,22 +273,22 @@ class _Run:
 
     def _forced_end(self, now: float) -> Verdict | None:
         """Go on down the ladder; give the verdict once nothing is left, or nothing more can be done."""
-        descent, conversation = self._descent, self._conversation
+        descent, supervised = self._descent, self._conversation.supervised
         if descent is None:
             return None
-        if self._is_gone() or not conversation.is_supervised:
+        if self._is_gone() or supervised is None:
             return self._stopped()
         if descent.is_due(now):
             if descent.is_at_the_end:
                 return self._stopped()
-            conversation.signal(descent.step(now))
+            supervised.signal(descent.step(now))
         if self._ended is not None and self._inspected_at == math.inf:
             self._inspected_at = now
-            conversation.inspect(ends=True)
+            supervised.inspect(ends=True)
         if self._inspected_at == -math.inf:
             return self._stopped()
         if (self._exit_code is not None or self._ended is not None) and now >= self._look_at:
-            conversation.look()
+            supervised.look()
             self._look_at = now + _LOOK_SECONDS
         return None
 
@@ -310,7 +312,7 @@ class _Run:
             exit_code=self._exit_code,
             oom_kills=self._oom_kills,
             may_have_run=self._conversation.may_have_run,
-            supervised=self._conversation.is_supervised,
+            supervised=self._conversation.supervised is not None,
             kept_running=self._request.keep_running,
             began=self._began,
             had_output=not self._capture.is_empty,
