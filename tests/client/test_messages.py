@@ -19,6 +19,31 @@ def test_characters_cut_over_messages_are_read_whole(sandbox: Sandbox, faulty: C
     assert result.stdout == text
 
 
+def test_characters_whose_bytes_come_in_turns_with_the_other_channels_are_read_whole(faulty: Cluster) -> None:
+    # The pauses make each byte a message of its own.
+    turns = [
+        f"printf '\\{byte:03o}'{to}; sleep 0.05"
+        for pair in zip("ä€".encode(), "€ä".encode(), strict=True)
+        for byte, to in zip(pair, ("", " >&2"), strict=True)
+    ]
+    result = faulty.run("example", "\n".join(turns), timeout=SECONDS)
+    assert (result.stdout, result.stderr, result.complete) == ("ä€", "€ä", True)
+
+
+@pytest.mark.parametrize(
+    "lag",
+    [
+        *(faults.delay_channel(channel, 0.3, status_waits=waits) for channel in (1, 2) for waits in (True, False)),
+        faults.delay_channel(3, 0.3),
+    ],
+    ids=["stdout", "stdout-after-status", "stderr", "stderr-after-status", "status"],
+)
+def test_a_channel_that_lags_is_waited_for(sandbox: Sandbox, faulty: Cluster, lag: faults.Fault) -> None:
+    sandbox.on_exec("*", lag)
+    result = faulty.run("example", MARK, timeout=SECONDS)
+    assert (seen(result), result.stdout, result.stderr) == ((Outcome.EXITED, 7, True), "one\n", "two\n")
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(out=st.binary(min_size=1, max_size=300), err=st.binary(min_size=1, max_size=300), size=st.integers(1, 60))
 def test_any_bytes_cut_in_any_way_arrive_on_their_channel(
@@ -36,6 +61,7 @@ def test_any_bytes_cut_in_any_way_arrive_on_their_channel(
     [
         faults.empty_message(),
         faults.empty_message(1),
+        faults.empty_message(2),
         faults.empty_message(3),
         faults.unknown_channel(),
         faults.server_close_message(),

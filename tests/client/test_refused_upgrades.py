@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from kexec_magic import (
@@ -28,6 +30,21 @@ def test_a_redirect_is_not_followed_and_its_host_is_named(sandbox: Sandbox, faul
     sandbox.on_request("GET", "/pods/example", elsewhere)
     with pytest.raises(ApiError, match=r"evil\.example"):
         faulty.run("example", "true", timeout=SECONDS)
+
+
+def test_a_redirect_brings_no_token_to_another_server(sandbox: Sandbox) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as elsewhere,
+        Cluster("sandbox-token", sandbox.kubeconfig) as cluster,
+    ):
+        location = {"Location": f"http://127.0.0.1:{elsewhere.getsockname()[1]}/"}
+        sandbox.on_request("GET", "/pods/example", faults.refuse(302, headers=location))
+        for container in (None, "main"):
+            with pytest.raises(ApiError, match="not followed"):
+                cluster.run("example", "true", container=container, timeout=SECONDS)
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +98,7 @@ def test_rights_that_miss_create_are_told_by_that_word(sandbox: Sandbox) -> None
         run("example", "true", container="main", context="sandbox-getonly", kubeconfig=sandbox.kubeconfig)
 
 
-def test_a_note_names_the_other_containers_as_kubectl_does(faulty: Cluster) -> None:
+def test_a_completed_pod_is_a_start_that_failed(faulty: Cluster) -> None:
     with pytest.raises(CommandNotStarted):
         faulty.run("done", "true", container="main").check()
 

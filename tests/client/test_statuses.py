@@ -61,3 +61,31 @@ def test_a_status_proves_what_it_says_and_no_more(
 def test_after_output_the_words_of_a_failed_start_mean_a_loss(sandbox: Sandbox, faulty: Cluster) -> None:
     sandbox.on_exec("*", faults.status(json.dumps({"status": "Failure", "message": "failed to start exec"})))
     assert faulty.run("example", argv=["echo", "ran"], direct=True, timeout=SECONDS).outcome is Outcome.LOST
+
+
+@pytest.mark.parametrize(
+    "causes",
+    [
+        None,
+        [],
+        [{"message": "7"}],
+        [{"reason": "Other", "message": "7"}],
+        *([{"reason": "ExitCode", "message": text}] for text in ("", "seven", "-1", "256", "0")),
+    ],
+)
+def test_a_failure_whose_causes_hold_no_exit_code_proves_none(
+    sandbox: Sandbox, faulty: Cluster, causes: list[dict[str, str]] | None
+) -> None:
+    details = {} if causes is None else {"details": {"causes": causes}}
+    text = json.dumps({"status": "Failure", "reason": "NonZeroExitCode", "message": "exit code 7", **details})
+    sandbox.on_exec("*", faults.status(text))
+    result = faulty.run("example", argv=["true"], direct=True, timeout=SECONDS)
+    assert seen(result) == (Outcome.LOST, None, True)
+    assert "told no exit code" in str(result.reason)
+
+
+def test_a_success_that_is_told_before_the_command_has_ended_proves_nothing(sandbox: Sandbox, faulty: Cluster) -> None:
+    sandbox.on_exec("*", faults.succeed_early(after=b"one\n"))
+    result = faulty.run("example", "echo one; sleep 0.2; echo two; exit 7", timeout=SECONDS)
+    assert (seen(result), result.stdout) == ((Outcome.LOST, None, False), "one\n")
+    assert "before the command had ended" in str(result.reason)

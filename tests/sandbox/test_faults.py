@@ -55,6 +55,12 @@ def test_the_connection_is_reset_after_the_status(sandbox: Sandbox, access: Acce
     assert (done.exit_code, done.end) == (3, "reset")
 
 
+def test_success_is_told_in_the_middle_and_the_connection_cut(sandbox: Sandbox, access: Access) -> None:
+    sandbox.on_exec("count", faults.succeed_early(after=b"one\n"))
+    done = plain.run(access, "example", *_COUNT)
+    assert (done.stdout, done.exit_code, done.end) == (b"one\n", 0, "cut")
+
+
 def test_the_status_has_no_causes(sandbox: Sandbox, access: Access) -> None:
     sandbox.on_exec("count", faults.status_without_causes())
     done = plain.run(access, "example", *_COUNT)

@@ -24,7 +24,7 @@ _TOKENS = {
     "unauthorized-bad-token": "nosuchtoken",
     "rbac-get-only": "getonlytoken",
 }
-# What ends a command or a connection from outside has tests of its own (test_faults.py, test_pods.py).
+# What ends a command or a connection from outside has tests of its own (test_faults.py, test_mishaps.py).
 _CASES = [case for case in recordings() if not case.name.endswith("-mid-run") or case.name.startswith("client-")]
 _ID = re.compile(rb"[0-9a-f]{64}")
 # busybox's stty, asked before the client's size has arrived; the sandbox may know the size already.

@@ -15,6 +15,7 @@ from kexec_magic.sandbox.faults.endings import (
     drop_connection,
     reset,
     reset_after_status,
+    succeed_early,
 )
 from kexec_magic.sandbox.faults.messages import (
     cut_messages,
@@ -50,5 +51,6 @@ __all__ = [
     "status",
     "status_without_causes",
     "stop_reading_stdin",
+    "succeed_early",
     "unknown_channel",
 ]

@@ -6,11 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kexec_magic.sandbox.faults.base import Fault
+from kexec_magic.sandbox.subprotocols import ERROR
 
 if TYPE_CHECKING:
     from kexec_magic.sandbox.streams import ExecStream
 
-__all__ = ["close_without_status", "drop_before_status", "drop_connection", "reset", "reset_after_status"]
+__all__ = [
+    "close_without_status",
+    "drop_before_status",
+    "drop_connection",
+    "reset",
+    "reset_after_status",
+    "succeed_early",
+]
 
 
 def drop_connection(*, after: bytes | None = None) -> Fault:
@@ -38,15 +46,20 @@ def reset_after_status() -> Fault:
     return _ResetAfterStatus()
 
 
+def succeed_early(*, after: bytes) -> Fault:
+    """Tell of success and end the connection after these bytes of output (kata-containers #13640)."""
+    return _End(after, by_reset=False, status=b'{"metadata":{},"status":"Success"}')
+
+
 class _End(Fault):
     """End the connection, once the output has said something."""
 
-    def __init__(self, after: bytes | None, *, by_reset: bool) -> None:
-        self._after, self._by_reset = after, by_reset
+    def __init__(self, after: bytes | None, *, by_reset: bool, status: bytes = b"") -> None:
+        self._after, self._by_reset, self._status = after, by_reset, status
         self._seen: dict[int, bytes] = {}
 
     def for_one_exec(self) -> Fault:
-        return _End(self._after, by_reset=self._by_reset)
+        return _End(self._after, by_reset=self._by_reset, status=self._status)
 
     async def opened(self, stream: ExecStream) -> None:
         if self._after is None:
@@ -63,6 +76,8 @@ class _End(Fault):
         self._end(stream)
 
     def _end(self, stream: ExecStream) -> None:
+        if self._status:
+            stream.send(ERROR, self._status)
         if self._by_reset:
             stream.reset()
         else:
