@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from kexec_magic.cluster.api import ClusterApi
 from kexec_magic.cluster.pods import ContainerState, Pod
 from kexec_magic.cluster.targets import Target
-from kexec_magic.errors import ClusterError, Forbidden, TargetError
+from kexec_magic.errors import Forbidden, KexecError, TargetError
 from kexec_magic.execution.result import printable
 
 __all__ = ["INQUEST_SECONDS", "LOOK_FIRST", "Finding", "explain", "inquire"]
@@ -77,7 +77,7 @@ def inquire(
             return Finding(f"pod {target.pod!r} is gone: it was deleted", True, _gone("pod"))
         except Forbidden:
             return Finding("why is not known, since this user may not get pods", False)
-        except ClusterError as error:
+        except KexecError as error:
             return Finding(error.message, False)
         found = explain(pod, target.container, before=before, seconds=seconds + time.monotonic() - started)
         if found is not None:
@@ -129,7 +129,7 @@ def _end(state: ContainerState) -> ContainerState | None:
 def _explain_by_node(api: ClusterApi, pod: Pod, until: float) -> Finding | None:
     try:
         node = api.get_node(pod.node, timeout=_left(until)) if pod.node else None
-    except ClusterError:
+    except KexecError:
         return None  # most users of pods may not look at nodes
     if node is None or node.ready:
         return None
