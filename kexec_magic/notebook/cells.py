@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from kexec_magic.execution.interrupts import interrupts_held
 from kexec_magic.execution.request import Request, as_words
 from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.stdin import Stdin, as_stdin
+from kexec_magic.notebook.audience import Audience
+from kexec_magic.notebook.budget import Budget
 from kexec_magic.notebook.display import StreamDisplay
 from kexec_magic.notebook.expressions import evaluate, read_environment
 from kexec_magic.notebook.options import (
@@ -26,6 +28,8 @@ from kexec_magic.notebook.options import (
     parse_use_line,
     use_help,
 )
+from kexec_magic.notebook.screen import Screen
+from kexec_magic.wire.channels import Channel
 
 if TYPE_CHECKING:
     from kexec_magic.sandbox import Sandbox
@@ -54,10 +58,14 @@ class Cells:
 
     Args:
         user_ns: The notebook's variables; results are stored there.
+        budget: What all runs together may show.
+        audience: Tells who is in front of the cell that is being executed.
     """
 
-    def __init__(self, user_ns: dict[str, Any]) -> None:
+    def __init__(self, user_ns: dict[str, Any], budget: Budget, audience: Callable[[], Audience]) -> None:
         self._user_ns = user_ns
+        self._budget = budget
+        self._audience = audience
         self._defaults = Defaults()
         self._clusters: dict[tuple[str | None, str | None, str | None], tuple[Cluster, _Stamp]] = {}
         self._sandbox: Sandbox | None = None
@@ -78,22 +86,32 @@ class Cells:
         if options.dry_run:
             print(cluster.preview(request))
             return None
-        display = StreamDisplay(show_output=not options.quiet, show_exchanges=options.verbose)
+        audience = self._audience()
+        screen = Screen(self._budget, audience)
+        display = StreamDisplay(screen, show_output=not options.quiet, show_exchanges=options.verbose)
         # A run holds interrupts while it lasts; one that comes right after it must not cost the result.
         with interrupts_held() as late:
             try:
                 result = cluster.execute(request, listener=display)
-            finally:
-                display.finish()
+            except BaseException:
+                screen.finish()
+                raise
             self._user_ns[LAST_RESULT] = result
             if options.out:
                 self._user_ns[options.out] = result
+            screen.finish(result, name=options.out or LAST_RESULT)
+            fails = not result.ok and (options.raise_error or result.outcome is Outcome.INTERRUPTED)
+            # Logs of unattended notebooks hold no results. What a line gives may be meant for a variable, and is shown
+            # as a result if it is not; a failure shows none.
+            tells = not audience.sees_results and not options.quiet and (cell is not None or fails)
+            if tells:
+                screen.write_line(Channel.STDOUT if result.ok else Channel.STDERR, result.summary())
         if late.count and result.outcome is not Outcome.INTERRUPTED:
             raise CommandInterrupted(f"interrupted; the run had ended: {result.summary()}", result=result)
-        if options.raise_error or result.outcome is Outcome.INTERRUPTED:
+        if fails:
             result.check()
         # A quiet cell shows nothing; `r = %kexec --quiet ...` still gets its result.
-        return None if options.quiet and cell is not None else result
+        return None if tells or (options.quiet and cell is not None) else result
 
     def _request(self, options: CellOptions, cell: str | None) -> Request:
         if cell is None and options.argv is None:

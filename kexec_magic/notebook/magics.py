@@ -26,16 +26,20 @@ class KexecMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell=shell)
-        self._user_ns = shell.user_ns
+        self._shell = shell
         self._cells: Cells | None = None
 
     @property
     def cells(self) -> Cells:
         """The state that the magics share, made when it is first needed."""
         if self._cells is None:
+            from kexec_magic.notebook.audience import audience_of
+            from kexec_magic.notebook.budget import NOTEBOOK, TERMINAL, Budget
             from kexec_magic.notebook.cells import Cells
 
-            self._cells = Cells(self._user_ns)
+            shell = self._shell
+            budget = Budget(NOTEBOOK if hasattr(shell, "kernel") else TERMINAL)
+            self._cells = Cells(shell.user_ns, budget, lambda: audience_of(shell))
         return self._cells
 
     @no_var_expand

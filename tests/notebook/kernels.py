@@ -51,14 +51,17 @@ class Kernel:
         self._client.start_channels()
         self._client.wait_for_ready(timeout=_SECONDS)
 
-    def run(self, code: str, *, interrupt_at: str | None = None, seconds: float = _SECONDS) -> Executed:
+    def run(
+        self, code: str, *, interrupt_at: str | None = None, attended: bool = True, seconds: float = _SECONDS
+    ) -> Executed:
         """Run a cell to its end.
 
         Args:
             interrupt_at: Interrupt the kernel when this appears in a stream.
+            attended: Whether somebody could be asked, as in JupyterLab; False is what nbclient says.
             seconds: The longest silence on the way to the end.
         """
-        identity = self._client.execute(code, allow_stdin=False)
+        identity = self._client.execute(code, allow_stdin=attended)
         executed = Executed(status="")
         while True:
             message = self._client.get_iopub_msg(timeout=seconds)

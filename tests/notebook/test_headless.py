@@ -84,24 +84,51 @@ def test_papermill_succeeds_where_every_cell_does(tmp_path: Path) -> None:
     assert saved.cells[1].outputs[0].text == "fine\n"
 
 
+@pytest.mark.usefixtures("kubeconfig")
+def test_the_one_line_of_a_result_is_where_nobody_sees_results_a_line_of_the_stream() -> None:
+    notebook = notebook_of("%%kexec example\necho fine", "r = %kexec example -- echo kept", "r.stdout", "_kexec is r")
+    NotebookClient(notebook, timeout=60, coalesce_streams=True).execute()
+    (shown,) = notebook.cells[1].outputs
+    assert re.fullmatch("fine\nexit code 0 · default/example/main · .* · stdout 5 B\n", shown.text)
+    assert [output.text for output in notebook.cells[2].outputs] == ["kept\n"]
+    assert notebook.cells[3].outputs[0].data["text/plain"] == "'kept\\n'"
+    assert notebook.cells[4].outputs[0].data["text/plain"] == "True"
+
+
+@pytest.mark.usefixtures("kubeconfig")
+def test_a_failure_that_nobody_sees_is_one_line_of_the_stream_and_an_error() -> None:
+    notebook = notebook_of("%%kexec example\nexit 3")
+    with pytest.raises(CellExecutionError):
+        NotebookClient(notebook, timeout=60).execute()
+    status, error = notebook.cells[1].outputs
+    assert (status.name, status.text.startswith("exit code 3 · ")) == ("stderr", True)
+    assert error.ename == "CommandFailed"
+
+
+@pytest.mark.usefixtures("kubeconfig")
+def test_a_progress_bar_that_nobody_watches_is_saved_in_its_last_state() -> None:
+    notebook = notebook_of("%%kexec example\nfor i in 1 2 3; do printf '\\r%s of 3' $i; sleep 0.3; done; echo")
+    NotebookClient(notebook, timeout=60, coalesce_streams=True).execute()
+    assert notebook.cells[1].outputs[0].text.startswith("3 of 3\nexit code 0")
+
+
 # What the quickstart's cells give, on the sandbox and on a cluster: their streams, results and errors by substring.
 QUICKSTART: dict[str, dict[str, str]] = {
-    "for i in 1 2 3": {"stdout": "line 1 of {three}\nline 2 of {three}\nline 3 of {three}\n", "result": "exit code 0"},
+    "for i in 1 2 3": {"stdout": "line 1 of {three}\nline 2 of {three}\nline 3 of {three}\nexit code 0 · "},
     "--out r": {
         "stdout": "this goes to stdout\n",
-        "stderr": "this goes to stderr\n",
-        "result": "exit code 7 · default/example/main",
+        "stderr": "this goes to stderr\nexit code 7 · default/example/main",
     },
     "r.exit_code": {"result": "(7, 'exited', False, 'this goes to stdout\\n', 'this goes to stderr\\n')"},
     "no such thing": {"stderr": "no such thing\n", "error": "exit code 7"},
     "_kexec.exit_code": {"result": "(7, 'no such thing\\n')"},
-    "--ok 0,1": {"result": "exit code 1"},
+    "--ok 0,1": {"stdout": "exit code 1"},
     "one argument": {"stdout": "one argument $HOME {x} *\n"},
     "lines.lines()": {"result": "['1', '2', '3', '4', '5']"},
     "python3 -\n": {"stdout": "Python in the pod says 5050 on Linux\n"},
     "--arg limit --stdin rows": {"stdout": "apple: 5 kg\n"},
     "--shell python3": {"stdout": "[0, 1, 4, 9]\n"},
-    "-c main": {"stdout": "in the container main\n", "result": "default/multi/main"},
+    "-c main": {"stdout": "in the container main\nexit code 0 · default/multi/main"},
     "-l app=example": {"stdout": "found by its label\n"},
     "-l app=web": {"error": "web-1, web-2, web-3, web-4"},
     "--timeout 1s": {"stdout": "started\n", "error": "no end within 1.0 s; ended by SIGINT"},
