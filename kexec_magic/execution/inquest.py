@@ -22,6 +22,9 @@ __all__ = ["INQUEST_SECONDS", "LOOK_FIRST", "Finding", "explain", "inquire"]
 # The longest that a result waits for its reason, in seconds.
 INQUEST_SECONDS = 3.0
 
+# What of it is for the reads: that one got no answer has to be told in time, too.
+_READ_SECONDS = 2.5
+
 # The kubelet looks at its containers once a second (kubernetes pkg/kubelet/kubelet.go, plegRelistPeriod) and then tells
 # the API server: 137 arrives up to 1.3 s before its reason [measured on 1.20].
 _PAUSE = 0.25
@@ -65,11 +68,11 @@ def inquire(
         before: The pod as it was when the run began; None where it was not looked at.
         seconds: How long ago that was.
         lost: Whether the end itself is not known: then the pod's node may have to do with it.
-        patient: Look again, for as long as `INQUEST_SECONDS`, until there is a reason.
+        patient: Look again until there is a reason, for as long as a result waits for it.
         over: Set when nobody waits for it any more.
     """
     started = time.monotonic()
-    until = started + INQUEST_SECONDS
+    until = started + _READ_SECONDS
     while True:
         try:
             pod = api.get_pod(target.namespace, target.pod, timeout=_left(until))

@@ -203,7 +203,8 @@ def test_a_server_that_does_not_answer_the_second_look_is_not_waited_for(sandbox
     result = killed_while_nobody_answers(sandbox, cluster)
     assert time.monotonic() - started < SECONDS
     assert seen(result) == (Outcome.EXITED, 137, True)
-    assert str(result.reason).startswith(f"{KILLED}, perhaps out of memory")
+    assert str(result.reason).startswith(f"{KILLED}, perhaps out of memory; cannot reach the API server")
+    assert str(result.reason).endswith("it did not answer in time")
     # Of the run, not of what was looked for after it.
     assert result.duration < 2.5
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kexec_magic import Cluster, ExecResult, Outcome
+from kexec_magic.execution import connection
 from tests.conftest import Place
 from tests.disruptive.servers import Servers
 from tests.stop.pods import having, spec, wait_until_gone
@@ -177,10 +178,25 @@ def test_a_run_whose_api_server_is_killed_is_lost_and_says_that_it_cannot_be_rea
         wait_until_gone(cluster, name, seconds=LEFT_SECONDS)
 
 
+def test_a_run_whose_api_server_answers_no_more_is_lost_once_it_was_silent_for_too_long(
+    place: Place, cluster: Cluster, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A minute of silence is for users; the cluster may have others, who miss their server.
+    monkeypatch.setattr(connection, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 2.0)
+    with victim(place, cluster) as (name, _):
+        with servers.freezing("kube-apiserver") as freeze:
+            result = hit(cluster, name, freeze)
+        assert seen(result) == (Outcome.LOST, None, False)
+        assert "nothing was heard of the server for 2 s" in str(result.reason)
+        assert "cannot reach the API server" in str(result.reason)
+        assert "look before you run it again" in str(result.hint)
+        wait_until_gone(cluster, name, seconds=LEFT_SECONDS)
+
+
 def test_a_run_whose_api_server_answers_no_more_ends_at_its_deadline(
     place: Place, cluster: Cluster, servers: Servers
 ) -> None:
-    # That such a peer is dead is found by the connection's pings, much later: this run has a deadline instead.
     with victim(place, cluster) as (name, _):
         with servers.freezing("kube-apiserver") as freeze:
             result = hit(cluster, name, freeze, timeout=4, ladder=(0.5, 0.5, 0.5))
