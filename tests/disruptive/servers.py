@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 __all__ = ["Servers"]
 
 _START_SECONDS = 100.0
+_DEATH_SECONDS = 20.0
 
 
 class Servers:
@@ -28,10 +30,19 @@ class Servers:
     @contextmanager
     def killing(self, name: str) -> Iterator[Callable[[], None]]:
         """Give what kills a server; it is started again when the block ends."""
+        pid = self._pid(name)
+        killed = False
+
+        def kill() -> None:
+            nonlocal killed
+            os.kill(pid, signal.SIGKILL)
+            killed = True
+
         try:
-            yield lambda: os.kill(self._pid(name), signal.SIGKILL)
+            yield kill
         finally:
-            self._restore(name)
+            if killed:
+                self._restore(name, pid)
 
     @contextmanager
     def freezing(self, name: str) -> Iterator[Callable[[], None]]:
@@ -45,10 +56,14 @@ class Servers:
     def _pid(self, name: str) -> int:
         return int((self._folder / f"{name}.pid").read_text())
 
-    def _restore(self, name: str) -> None:
-        # A dead process that nobody has waited for still has its id, by which it would pass for a living one.
-        if not _runs(self._pid(name)):
-            (self._folder / f"{name}.pid").unlink()
+    def _restore(self, name: str, pid: int) -> None:
+        # It dies a moment after its connections do; and as a zombie that nobody waits for it keeps its id. Either way
+        # it would pass for a living one, and would not be started.
+        until = time.monotonic() + _DEATH_SECONDS
+        while _runs(pid):
+            assert time.monotonic() < until, f"{name} survived a SIGKILL"
+            time.sleep(0.05)
+        (self._folder / f"{name}.pid").unlink()
         command = shlex.split(self._start)
         subprocess.run(command, check=True, capture_output=True, timeout=_START_SECONDS, stdin=subprocess.DEVNULL)
 
@@ -56,6 +71,6 @@ class Servers:
 def _runs(pid: int) -> bool:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return fields[0] not in "ZX"
