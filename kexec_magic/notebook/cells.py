@@ -16,9 +16,6 @@ from kexec_magic.execution.interrupts import interrupts_held
 from kexec_magic.execution.request import Request, as_words
 from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.stdin import Stdin, as_stdin
-from kexec_magic.notebook.audience import Audience
-from kexec_magic.notebook.budget import Budget
-from kexec_magic.notebook.display import StreamDisplay
 from kexec_magic.notebook.expressions import evaluate, read_environment
 from kexec_magic.notebook.options import (
     CellOptions,
@@ -28,7 +25,10 @@ from kexec_magic.notebook.options import (
     parse_use_line,
     use_help,
 )
-from kexec_magic.notebook.screen import Screen
+from kexec_magic.notebook.view.audience import Audience
+from kexec_magic.notebook.view.budget import Budget
+from kexec_magic.notebook.view.display import StreamDisplay
+from kexec_magic.notebook.view.screen import Screen
 from kexec_magic.wire.channels import Channel
 
 if TYPE_CHECKING:

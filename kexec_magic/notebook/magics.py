@@ -33,9 +33,9 @@ class KexecMagics(Magics):
     def cells(self) -> Cells:
         """The state that the magics share, made when it is first needed."""
         if self._cells is None:
-            from kexec_magic.notebook.audience import audience_of
-            from kexec_magic.notebook.budget import NOTEBOOK, TERMINAL, Budget
             from kexec_magic.notebook.cells import Cells
+            from kexec_magic.notebook.view.audience import audience_of
+            from kexec_magic.notebook.view.budget import NOTEBOOK, TERMINAL, Budget
 
             shell = self._shell
             budget = Budget(NOTEBOOK if hasattr(shell, "kernel") else TERMINAL)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kexec_magic.notebook.terminal_text import TerminalText
-from tests.notebook.terminals import Terminal, browser_text
+from kexec_magic.notebook.view.terminal_text import TerminalText
+from tests.notebook.view.terminals import Terminal, browser_text
 
 
 def shown(*pieces: bytes) -> str:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kexec_magic.notebook.audience import Audience
-from kexec_magic.notebook.budget import NOTEBOOK, TERMINAL, Budget, Rates, wire_size
-from kexec_magic.notebook.screen import Screen
+from kexec_magic.notebook.view.audience import Audience
+from kexec_magic.notebook.view.budget import NOTEBOOK, TERMINAL, Budget, Rates, wire_size
+from kexec_magic.notebook.view.screen import Screen
 from kexec_magic.wire.channels import Channel
-from tests.notebook.terminals import Terminal
+from tests.notebook.view.terminals import Terminal
 
 OUT, ERR = Channel.STDOUT, Channel.STDERR
 MESSAGE = 1000

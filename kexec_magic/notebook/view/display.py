@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kexec_magic.cluster.exchanges import Exchange
 from kexec_magic.execution.listener import Listener
-from kexec_magic.notebook.screen import Screen
+from kexec_magic.notebook.view.screen import Screen
 from kexec_magic.wire.channels import Channel
 
 __all__ = ["StreamDisplay", "format_exchange"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kexec_magic.execution.output import IncrementalText
-from kexec_magic.notebook.control_sequences import ControlSequences
-from kexec_magic.notebook.open_line import OpenLine
-from kexec_magic.notebook.overwritten import OverwrittenBytes
+from kexec_magic.notebook.view.control_sequences import ControlSequences
+from kexec_magic.notebook.view.open_line import OpenLine
+from kexec_magic.notebook.view.overwritten import OverwrittenBytes
 
 __all__ = ["TerminalText"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from kexec_magic.execution.quantities import format_size
 from kexec_magic.execution.result import ExecResult
-from kexec_magic.notebook.audience import Audience
-from kexec_magic.notebook.budget import Budget, wire_size
-from kexec_magic.notebook.channel_view import ChannelView
-from kexec_magic.notebook.omission import Omission
+from kexec_magic.notebook.view.audience import Audience
+from kexec_magic.notebook.view.budget import Budget, wire_size
+from kexec_magic.notebook.view.channel_view import ChannelView
+from kexec_magic.notebook.view.omission import Omission
 from kexec_magic.wire.channels import Channel
 
 __all__ = ["Screen", "write_to_stream"]

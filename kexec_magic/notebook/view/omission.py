@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kexec_magic.notebook.terminal_text import TerminalText
+from kexec_magic.notebook.view.terminal_text import TerminalText
 
 __all__ = ["Omission"]
 

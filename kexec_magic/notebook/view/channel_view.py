@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from kexec_magic.notebook.budget import Allowance, wire_size
-from kexec_magic.notebook.omission import Omission
-from kexec_magic.notebook.terminal_text import TerminalText
+from kexec_magic.notebook.view.budget import Allowance, wire_size
+from kexec_magic.notebook.view.omission import Omission
+from kexec_magic.notebook.view.terminal_text import TerminalText
 from kexec_magic.wire.channels import Channel
 
 __all__ = ["ChannelView"]
