@@ -29,7 +29,7 @@ lab: $(VENV)/installed-lab $(VENV)/installed-sandbox ## open the notebooks in Ju
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 test: $(VENV)/installed-dev ## the test suite, on the sandbox
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 test-browser: $(VENV)/installed-dev ## JupyterLab in a headless Chromium; ARGS=--pictures renews the README's
 	$(BIN)/python -m pytest -m browser $(ARGS)
