@@ -237,7 +237,7 @@ class ExecStream(asyncio.Protocol):
                 written = os.write(descriptor, self._unread[0])
             except BlockingIOError:
                 self._loop.add_writer(descriptor, self._flush_stdin)
-                if sum(map(len, self._unread)) > _UNREAD:
+                if sum(map(len, self._unread)) > _UNREAD and not self._ending:
                     self._transport.pause_reading()
                 return
             except OSError:
