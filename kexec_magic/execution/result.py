@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ __all__ = ["ExecResult", "Outcome", "describe_exit"]
 _STDERR_LINES = 5
 
 _BUFFER = 1024 * 1024
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 class Outcome(Enum):
@@ -192,7 +195,8 @@ class ExecResult:
 
     def _last_stderr(self) -> list[str]:
         lines = self.capture.tail(Channel.STDERR).decode("utf-8", "replace").rstrip().split("\n")
-        return [printable(line)[:200] for line in lines[-_STDERR_LINES:] if line.strip()]
+        plain = (_COLOURS.sub("", line).expandtabs(4) for line in lines[-_STDERR_LINES:] if line.strip())
+        return [printable(line)[:200] for line in plain]
 
     def summary(self) -> str:
         """Say the result in one line, as its repr does."""

@@ -106,6 +106,12 @@ def test_output_arrives_while_the_command_runs_and_on_the_calling_thread(cluster
     assert list(result.interleaved()) == [("stdout", b"first\n"), ("stderr", b"second\n")]
 
 
+def test_an_error_repeats_stderr_without_its_colours_and_with_its_tabs(cluster: Cluster) -> None:
+    result = cluster.run("example", "printf '\\033[1;31mbroken\\033[0m:\\tit \\007\\n' >&2; exit 1")
+    with pytest.raises(CommandFailed, match="stderr: broken: it \N{REPLACEMENT CHARACTER}"):
+        result.check()
+
+
 def test_a_command_killed_by_a_signal_exits_with_128_and_the_signal(cluster: Cluster) -> None:
     result = cluster.run("example", "kill -9 $$")
     assert (result.outcome, result.exit_code) == (Outcome.EXITED, 137)
