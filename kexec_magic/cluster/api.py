@@ -125,7 +125,7 @@ class ClusterApi:
         if response.status != 200:
             raise refusal(
                 response.status,
-                response.data,
+                self._dialer.masked(response.data),
                 response.headers,
                 server=self._dialer.server,
                 who=self._dialer.describe_credentials(),

@@ -52,6 +52,12 @@ class Dialer:
         """Give the headers that tell who we are; {} where a client certificate does, or nothing."""
         return self._authorizer.headers()
 
+    def masked(self, answer: bytes) -> bytes:
+        """Give an answer without our credentials, which a debugging proxy may repeat in it."""
+        for value in self.headers().values():
+            answer = answer.replace(value.partition(" ")[2].encode(), b"***")
+        return answer
+
     def describe_credentials(self) -> str:
         """Say what kind of credentials are sent, for an error message."""
         return f"{self._access.credentials.describe()} of context {self._access.context!r}"

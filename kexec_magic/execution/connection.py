@@ -211,7 +211,7 @@ class ExecConnection:
     def _refused(self, status: int, body: bytes, headers: Mapping[str, str], attempt: Attempt) -> KexecError:
         diagnosis = refusal(
             status,
-            body,
+            self._dialer.masked(body),
             headers,
             server=self._dialer.server,
             who=self._dialer.describe_credentials(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -20,7 +21,7 @@ from kexec_magic.cluster.api import ClusterApi
 from kexec_magic.cluster.credentials import Credentials, Secret
 from kexec_magic.cluster.dialer import Dialer
 from kexec_magic.cluster.exchanges import Exchange
-from kexec_magic.errors import ClusterUnreachable, KubeconfigError, ProtocolError
+from kexec_magic.errors import ApiError, ClusterUnreachable, KubeconfigError, ProtocolError
 
 AUTHORITY = trustme.CA()
 CA = AUTHORITY.cert_pem.bytes().decode()
@@ -33,8 +34,10 @@ class Handler(BaseHTTPRequestHandler):
         certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
         subject = str(certificate.get("subjectAltName")) if certificate else ""
         name = "|".join([self.headers.get("Authorization", ""), self.path, subject])
-        body = self.server.body or json.dumps({"metadata": {"name": name}})  # type: ignore[attr-defined]
-        self.send_response(200)
+        repeats = self.path.endswith("/pods/repeat")
+        given = str(self.headers) if repeats else json.dumps({"metadata": {"name": name}})
+        body = self.server.body or given  # type: ignore[attr-defined]
+        self.send_response(400 if repeats else 200)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -87,6 +90,21 @@ def pod_name(found: Access) -> str:
 def test_a_trusted_certificate_and_a_token_are_enough(start: Start) -> None:
     name = pod_name(access(f"https://{start('127.0.0.1')}", credentials=Credentials(token=Secret("t0ken"))))
     assert name == "Bearer t0ken|/api/v1/namespaces/ns/pods/web-0|"
+
+
+@pytest.mark.parametrize(
+    "credentials", [Credentials(token=Secret("t0ken")), Credentials(username="u", password=Secret("t0ken"))]
+)
+def test_a_server_that_repeats_what_was_sent_does_not_put_it_into_an_error(
+    start: Start, credentials: Credentials
+) -> None:
+    api = ClusterApi(Dialer(access(f"http://{start()}", credentials=credentials)))
+    with pytest.raises(ApiError) as caught:
+        api.get_pod("ns", "repeat", timeout=10)
+    api.close()
+    assert "***" in caught.value.message
+    assert "t0ken" not in caught.value.message
+    assert base64.b64encode(b"u:t0ken").decode() not in caught.value.message
 
 
 def test_a_path_prefix_comes_before_every_path(start: Start) -> None:
