@@ -26,14 +26,6 @@ def page_of(folder: Path, *cells: str) -> Path:
     return path
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A folder for the notebook to be written to, and one that JupyterLab serves."""
-    for name in ("source", "served"):
-        (tmp_path / name).mkdir()
-    return tmp_path / "source", tmp_path / "served"
-
-
 def test_output_is_seen_while_the_command_runs_and_a_stop_keeps_it(
     sandbox: Sandbox, folders: tuple[Path, Path]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kexec_magic.notebook.view.budget import Allowance, wire_size
+from kexec_magic.notebook.view.budget import Allowance, cost_of
 from kexec_magic.notebook.view.omission import Omission
 from kexec_magic.notebook.view.terminal_text import TerminalText
 from kexec_magic.wire.channels import Channel
@@ -74,7 +74,7 @@ class ChannelView:
     def update(self) -> tuple[str, int]:
         """Give text that shows the unfinished line as it is now, and its cost."""
         text = self._text.update()
-        cost = wire_size(text)
+        cost = cost_of(text)
         self._allowance.spend(self._channel, cost)
         return text, cost
 
@@ -110,7 +110,7 @@ class ChannelView:
     def _wait(self, text: str, *, size: int) -> None:
         self._textless += size
         if text:
-            cost = wire_size(text)
+            cost = cost_of(text)
             self._allowance.spend(self._channel, cost)
             self._waiting.append((text, cost, self._textless))
             self._textless = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kexec_magic.execution.quantities import format_size
 from kexec_magic.execution.result import ExecResult
 from kexec_magic.notebook.view.audience import Audience
-from kexec_magic.notebook.view.budget import Budget, wire_size
+from kexec_magic.notebook.view.budget import Budget, cost_of
 from kexec_magic.notebook.view.channel_view import ChannelView
 from kexec_magic.notebook.view.omission import Omission
 from kexec_magic.wire.channels import Channel
@@ -204,7 +204,7 @@ class Screen:
 
     def _spend(self, channel: Channel, text: str) -> None:
         if text:
-            self._budget.spend(wire_size(text))
+            self._budget.spend(cost_of(text))
             self._write(channel, text)
 
     def _write(self, channel: Channel, text: str) -> None:
