@@ -38,7 +38,7 @@ test-cluster: $(VENV)/installed-dev ## the client's tests on a real cluster: KUB
 	$(BIN)/python -m pytest -m cluster --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
 
 test-stop: $(VENV)/installed-dev ## every way of stopping everything that is hard to stop, on the sandbox or KUBECONFIG_UNDER_TEST=FILE
-	$(BIN)/python -m pytest tests -m stop -n 4 --dist worksteal --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
+	$(BIN)/python -m pytest tests -m stop -n 3 --dist worksteal --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)
 
 test-stress: $(VENV)/installed-dev ## 3,000 runs, and floods: KUBECONFIG_UNDER_TEST=FILE
 	$(BIN)/python -m pytest tests -m stress --kubeconfig='$(KUBECONFIG_UNDER_TEST)' --namespace='$(NAMESPACE_UNDER_TEST)' $(ARGS)

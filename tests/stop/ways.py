@@ -46,10 +46,11 @@ class Scene:
     looker: Cluster
     ladder: tuple[float, float, float] = (0.5, 0.5, 2)
     timeout: float = 2
+    gone: float = _GONE_SECONDS
 
-    def is_left(self, *, seconds: float = _GONE_SECONDS) -> None:
-        """Make sure that nothing of the cell is left in the pod within some seconds."""
-        wait_until_gone(self.looker, self.pod, seconds=seconds)
+    def is_left(self, *, after: float = 0) -> None:
+        """Make sure that nothing of the cell is left in the pod; its end begins in `after` seconds from now."""
+        wait_until_gone(self.looker, self.pod, seconds=after + self.gone)
 
 
 @contextmanager
@@ -127,7 +128,7 @@ def _cut(scene: Scene, cut: Callable[[Proxy], object], **options: Any) -> None:
         try:
             assert ready.wait(20)
             cut(proxy)
-            scene.is_left(seconds=_GONE_SECONDS + options.get("orphan_after", 0))
+            scene.is_left(after=options.get("orphan_after", 0))
         finally:
             proxy.reset()
         result = future.result(20)
