@@ -167,14 +167,14 @@ class Kr8s:
 
 
 class Ours:
-    """kexec_magic, one `Cluster` for all runs, and so little memory for results that a large output goes to disk."""
+    """kexec_magic, one `Cluster` for all runs, and so little memory for results that 500 MB go to disk."""
 
     direct = False
 
     def __init__(self, kubeconfig: str, namespace: str, pod: str) -> None:
         from kexec_magic import Cluster
 
-        os.environ["KEXEC_CAPTURE_MEMORY"] = "16MiB"
+        os.environ["KEXEC_CAPTURE_MEMORY"] = "64MiB"
         self._cluster = Cluster(kubeconfig=kubeconfig)
         self._namespace, self._pod = namespace, pod
 

@@ -62,7 +62,7 @@ def verdicts(
         ),
         _verdict(
             all(rate is not None and rate >= _RATE_RATIO for rate in rates.values()),
-            f"at least {_RATE_RATIO}x of the loop's throughput, large output going to disk",
+            f"at least {_RATE_RATIO}x of the loop's throughput, 500 MB going to disk",
             ", ".join(f"{_times(rate)} for {name}" for name, rate in rates.items()),
         ),
         f"- the hand-over between threads: {handover.load.name} at {_spread(handover.handed_over)} MB/s with it and "
