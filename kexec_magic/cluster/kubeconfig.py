@@ -25,7 +25,7 @@ __all__ = ["ContextInfo", "Kubeconfig", "list_contexts", "load_access", "load_ku
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_Base):  # type: ignore[misc]
+class _Loader(_Base):  # type: ignore[misc]  # which of the two it is shows only when it is imported
     """Reads `namespace: 2024-01-01` as text, as kubectl does: no field of a kubeconfig is a date."""
 
     yaml_implicit_resolvers: ClassVar = {

@@ -1,29 +1,28 @@
-"""One exec WebSocket: the upgrade, a reader, and a writer where there is something to write.
+"""One exec WebSocket: opened, read, and written to where there is something to write.
 
-This is the only module that knows websocket-client, which is used for the handshake and for framing alone; its own
-dialling, redirects, proxies, tracing and event loop stay unused.
+Besides `upgrade` this is the only module that knows websocket-client, which is used for the handshake and for framing
+alone; its own dialling, redirects, proxies, tracing and event loop stay unused.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 
 import websocket
 
 from kexec_magic.cluster.dialer import Dialer
 from kexec_magic.cluster.exchanges import Exchange
-from kexec_magic.cluster.refusals import refusal
 from kexec_magic.cluster.targets import Target
-from kexec_magic.errors import ApiError, ClusterUnreachable, KexecError, ProtocolError
-from kexec_magic.execution.handshake import Attempt, exec_path
+from kexec_magic.errors import ApiError, ProtocolError
+from kexec_magic.execution.handshake import Attempt
 from kexec_magic.execution.transport import SharedSocket
+from kexec_magic.execution.upgrade import SubprotocolRefused, upgrade
 from kexec_magic.execution.writer import Frame, Writer
-from kexec_magic.wire.channels import Subprotocol, negotiated
+from kexec_magic.wire.channels import Subprotocol
 from kexec_magic.wire.protocol import MAX_MESSAGE, Event, ExecProtocol
-from kexec_magic.wire.status import parse_status
 
 __all__ = ["ExecConnection"]
 
@@ -49,21 +48,9 @@ SILENCE_SECONDS = 50.0
 # A frame header is 14 bytes at most (RFC 6455, 5.2).
 _FRAME_HEADER = 14
 
-_SWITCHING_PROTOCOLS = 101
 _BINARY = websocket.ABNF.OPCODE_BINARY
 _BROKEN = (websocket.WebSocketException, OSError)
 _CLOSE, _PING, _PONG = websocket.ABNF.OPCODE_CLOSE, websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG
-
-
-class _SubprotocolRefused(ProtocolError):
-    """The server refused the upgrade in the way that servers refuse a subprotocol; nothing has run.
-
-    `diagnosis` is what the refusal means if it was not about the subprotocol.
-    """
-
-    def __init__(self, diagnosis: KexecError, offer: Sequence[Subprotocol]) -> None:
-        super().__init__(f"the server refused {', '.join(subprotocol.value for subprotocol in offer)}")
-        self.diagnosis = diagnosis
 
 
 class ExecConnection:
@@ -110,11 +97,11 @@ class ExecConnection:
         for attempt in attempts[:-1]:
             try:
                 return self._upgrade(attempt)
-            except _SubprotocolRefused as refused:
+            except SubprotocolRefused as refused:
                 log.debug("%s; trying the next", refused)
         try:
             return self._upgrade(attempts[-1])
-        except _SubprotocolRefused as refused:
+        except SubprotocolRefused as refused:
             # A container or pod that cannot run is told without a Status too, by servers of every age.
             if not isinstance(refused.diagnosis, ApiError):
                 raise refused.diagnosis from None
@@ -142,50 +129,11 @@ class ExecConnection:
         deadline = time.monotonic() + _HANDSHAKE_SECONDS
         if self._deadline is not None:
             deadline = min(deadline, self._deadline)
-        path = exec_path(self._target, attempt.command)
-        headers = self._dialer.headers()
-        started = time.monotonic()
+        identity = self._dialer.headers()
         sock = self._dial(deadline)
-        # Our own header line instead of the library's option, which hides what the server chose behind its error.
-        upgrade_headers = {**headers, "Sec-WebSocket-Protocol": ",".join(name.value for name in attempt.offer)}
-        ws = websocket.WebSocket(skip_utf8_validation=True)
-        status: int | None = None
-        try:
-            ws.connect(
-                f"ws://{self._dialer.host_header}{self._dialer.path_prefix}{path}",
-                socket=sock,
-                header=upgrade_headers,
-                host=self._dialer.host_header,
-                suppress_origin=True,
-                redirect_limit=0,
-            )
-            status = ws.status
-            chosen = (ws.headers or {}).get("sec-websocket-protocol")
-            protocol = ExecProtocol(negotiated(chosen, attempt.offer))
-        except websocket.WebSocketBadStatusException as error:
-            status = error.status_code
-            raise self._refused(status, error.resp_body or b"", error.resp_headers or {}, attempt) from None
-        except websocket.WebSocketException as error:
-            status = ws.status
-            if status is not None and 300 <= status < 400:
-                raise self._refused(status, b"", ws.headers or {}, attempt) from None
-            raise ClusterUnreachable(self._dialer.server, f"the upgrade to a WebSocket failed: {error}") from error
-        except OSError as error:
-            raise ClusterUnreachable(self._dialer.server, f"the upgrade to a WebSocket failed: {error}") from error
-        finally:
-            if self._on_exchange is not None:
-                self._on_exchange(
-                    Exchange(
-                        method="GET",
-                        url=self._dialer.server + path,
-                        request_headers=upgrade_headers,
-                        status=status,
-                        seconds=time.monotonic() - started,
-                        subprotocol=(ws.headers or {}).get("sec-websocket-protocol"),
-                    )
-                )
-            if status != _SWITCHING_PROTOCOLS:
-                sock.close()
+        ws, protocol = upgrade(
+            sock, self._dialer, self._target, attempt, identity=identity, on_exchange=self._on_exchange
+        )
         sock.deadline = None
         self._ws, self._protocol = ws, protocol
         self._writer.repeat(lambda: (b"", _PING), interval=PING_SECONDS)
@@ -207,22 +155,6 @@ class ExecConnection:
             if self._aborted:
                 sock.abort()
         return sock
-
-    def _refused(self, status: int, body: bytes, headers: Mapping[str, str], attempt: Attempt) -> KexecError:
-        diagnosis = refusal(
-            status,
-            self._dialer.masked(body),
-            headers,
-            server=self._dialer.server,
-            who=self._dialer.describe_credentials(),
-            namespace=self._target.namespace,
-            pod=self._target.pod,
-            container=self._target.container,
-        )
-        # A server that does not know the subprotocol says so without a Status; every other refusal has one.
-        if status in (400, 403) and parse_status(body) is None:
-            return _SubprotocolRefused(diagnosis, attempt.offer)
-        return diagnosis
 
     def events(self) -> Iterator[Event]:
         """Read the exec to its end, one message at a time; the last event is `Ended`, whatever happens.

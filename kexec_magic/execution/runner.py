@@ -17,9 +17,10 @@ from kexec_magic.execution.ladder import Descent
 from kexec_magic.execution.link import Link
 from kexec_magic.execution.listener import Listener
 from kexec_magic.execution.mailbox import Mailbox
-from kexec_magic.execution.news import News, NoShell, Note, Unwatched, WatchdogLost
+from kexec_magic.execution.news import News, NoShell, Note, Unwatched
 from kexec_magic.execution.output import Capture
 from kexec_magic.execution.quantities import format_seconds
+from kexec_magic.execution.record import Record
 from kexec_magic.execution.request import Policy, Request
 from kexec_magic.execution.result import ExecResult, Outcome
 from kexec_magic.execution.supervised import INSPECTION_SECONDS
@@ -35,8 +36,8 @@ from kexec_magic.execution.verdict import (
     nothing_ran,
     still_running,
 )
-from kexec_magic.wire.protocol import Ended, Output
-from kexec_magic.wire.supervisor import Began, Exited, Found, NotBegun, Orphaned
+from kexec_magic.wire.protocol import Output
+from kexec_magic.wire.supervisor import NotBegun
 
 __all__ = ["run_request"]
 
@@ -81,14 +82,7 @@ class _Run:
         self._deadline = None if request.timeout is None else self._started + request.timeout
         self._conversation = Conversation(link, request, self._mailbox, target=self._target, deadline=self._deadline)
         # What has come of it so far.
-        self._ended: Ended | None = None
-        self._began = False
-        self._exit_code: int | None = None
-        self._oom_kills: int | None = None
-        self._settled_at = math.inf  # when both marks had arrived
-        self._found: tuple[int, ...] | None = None
-        self._ended_from_afar = ""
-        self._watchdog_lost_at = math.inf
+        self._record = Record(request)
         self._verdict: Verdict | None = None
         self._failure: Exception | None = None
         # Its end, once there is one that does not tell its reason.
@@ -151,7 +145,7 @@ class _Run:
     def _patience(self) -> float:
         """Give the seconds for which nothing can happen but what the mailbox brings."""
         now = time.monotonic()
-        moments = (now + _TICK, self._deadline or 0.0, self._settled_at + _STATUS_SECONDS, self._look_at)
+        moments = (now + _TICK, self._deadline or 0.0, self._record.settled_at + _STATUS_SECONDS, self._look_at)
         return min(moment for moment in moments if moment > now) - now
 
     def _take(self, item: News) -> None:
@@ -161,15 +155,6 @@ class _Run:
                     data = policy.filter(channel, data)
                 self._capture.append(channel, data)
                 self._listener.on_output(channel, data)
-            case Ended():
-                self._ended = item
-            case Began():
-                self._began = True
-            case Exited(code, kills):
-                self._exit_code, self._oom_kills = code, kills
-                self._settled_at = time.monotonic()
-            case Found(pids):
-                self._found = pids
             case Finding():
                 self._finding = item
             case Exchange():
@@ -184,24 +169,20 @@ class _Run:
                 self._verdict = lacking(lack, self._request)
             case NoShell():
                 self._verdict = lacking("shell", self._request)
-            case WatchdogLost(because):
-                self._ended_from_afar = f"its watchdog's connection was lost, which ended it in the pod: {because}"
-                self._watchdog_lost_at = time.monotonic()
-            case Orphaned():
-                silence = format_seconds(self._request.orphan_after)
-                self._ended_from_afar = f"the pod heard nothing of this kernel for {silence}, and ended it"
             case Unwatched():
                 self._inspected_at = -math.inf
             case PodNotRunning():
                 self._verdict = Verdict(Outcome.START_FAILED, None, True, item.message, item.hint)
             case Exception():
                 self._fail(item)
+            case _:
+                self._record.take(item)
 
     def _fail(self, error: Exception) -> None:
         """Take an error of the conversation: the run is over, or has to be."""
         if self._evidence_at_end is not None:
             return  # it is, and its result is known
-        if self._began and self._descent is None:
+        if self._record.began and self._descent is None:
             self._failure = error
             self._stop(Outcome.INTERRUPTED, time.monotonic())
         elif self._descent is None and not self._is_late():
@@ -240,19 +221,19 @@ class _Run:
 
     def _natural_end(self, now: float) -> Verdict | None:
         """Give the verdict on a run that nobody stops, once there is one."""
-        waits = now < self._settled_at + _STATUS_SECONDS and now < self._watchdog_lost_at + _AFTER_WATCHDOG_SECONDS
-        if self._ended is None and waits:
+        record, supervised = self._record, self._conversation.supervised
+        until = min(record.settled_at + _STATUS_SECONDS, record.watchdog_lost_at + _AFTER_WATCHDOG_SECONDS)
+        if record.ended is None and now < until:
             return None
-        supervised = self._conversation.supervised
-        if self._ended is None and self._exit_code is not None and supervised is not None:
+        if record.ended is None and record.exit_code is not None and supervised is not None:
             # Something holds the streams open: a process that the command left behind.
             if self._inspected_at == math.inf:
                 self._inspected_at = now
                 supervised.inspect(ends=False)
-            if self._found is None and now < self._inspected_at + INSPECTION_SECONDS:
+            if record.found is None and now < self._inspected_at + INSPECTION_SECONDS:
                 return None
-            if self._found:
-                self._listener.on_note(still_running(self._found, self._target.pod))
+            if record.found:
+                self._listener.on_note(still_running(record.found, self._target.pod))
         return self._explained_end(now)
 
     def _explained_end(self, now: float) -> Verdict | None:
@@ -276,47 +257,29 @@ class _Run:
         descent, supervised = self._descent, self._conversation.supervised
         if descent is None:
             return None
-        if self._is_gone() or supervised is None:
+        if self._record.is_gone or supervised is None:
             return self._stopped()
         if descent.is_due(now):
             if descent.is_at_the_end:
                 return self._stopped()
             supervised.signal(descent.step(now))
-        if self._ended is not None and self._inspected_at == math.inf:
+        if self._record.ended is not None and self._inspected_at == math.inf:
             self._inspected_at = now
             supervised.inspect(ends=True)
         if self._inspected_at == -math.inf:
             return self._stopped()
-        if (self._exit_code is not None or self._ended is not None) and now >= self._look_at:
+        if self._record.has_end and now >= self._look_at:
             supervised.look()
             self._look_at = now + _LOOK_SECONDS
         return None
 
     def _is_over(self) -> bool:
         """Whether nothing of the run is left, or only what its command meant to leave behind."""
-        if self._descent is not None:
-            return self._is_gone()
-        return not self._began or self._exit_code is not None or (self._ended is not None and self._ended.proved)
-
-    def _is_gone(self) -> bool:
-        """Whether the run has ended and, as was seen after it, nothing of it is left."""
-        return self._found == () and (self._exit_code is not None or self._ended is not None)
+        return self._record.is_settled if self._descent is None else self._record.is_gone
 
     def _stopped(self) -> Verdict:
         signal = self._descent.signal if self._descent is not None else ""
         return judge_stop(self._evidence(), self._outcome, self._why(), signal=signal, pod=self._target.pod)
 
     def _evidence(self) -> Evidence:
-        return Evidence(
-            ended=self._ended,
-            exit_code=self._exit_code,
-            oom_kills=self._oom_kills,
-            may_have_run=self._conversation.may_have_run,
-            supervised=self._conversation.supervised is not None,
-            kept_running=self._request.keep_running,
-            began=self._began,
-            had_output=not self._capture.is_empty,
-            lost_because=self._conversation.lost_because,
-            ended_from_afar=self._ended_from_afar,
-            found=self._found,
-        )
+        return self._record.evidence(self._conversation, had_output=not self._capture.is_empty)

@@ -94,7 +94,7 @@ class Cells:
             try:
                 result = cluster.execute(request, listener=display)
             except BaseException:
-                screen.finish()
+                screen.finish()  # what had arrived until then is shown, whatever came between
                 raise
             self._user_ns[LAST_RESULT] = result
             if options.out:
@@ -188,7 +188,7 @@ class Cells:
         try:
             print(self._description())
         except BaseException:
-            self._defaults = before
+            self._defaults = before  # what cannot even be shown is not set
             raise
 
     def _description(self) -> str:

@@ -35,10 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         isolate=not options.no_isolation,
     )
     with sandbox:
-        print(sandbox.kubeconfig, flush=True)  # noqa: T201
-        print(f"{sandbox.url}: {sandbox.isolation.describe()} Stop with Ctrl-C.", flush=True)  # noqa: T201
+        print(sandbox.kubeconfig, flush=True)
+        print(f"{sandbox.url}: {sandbox.isolation.describe()} Stop with Ctrl-C.", flush=True)
         if not sandbox.isolation.isolated:
-            print(f"warning: {sandbox.isolation.describe()}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"warning: {sandbox.isolation.describe()}", file=sys.stderr, flush=True)
         signal.sigwait(ends)
     return 0
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -186,18 +185,22 @@ def test_a_stop_before_anything_ran_runs_nothing(cluster: Cluster) -> None:
     assert result.hint == "nothing ran; it is safe to run it again"
 
 
-def test_a_client_that_was_asleep_for_too_long_is_told_that_its_run_was_ended_for_that(place: Place) -> None:
+def test_a_client_that_was_asleep_for_too_long_is_told_that_its_run_was_ended_for_that(
+    place: Place, cluster: Cluster
+) -> None:
     program = (
         "import sys; from kexec_magic import run\n"
-        "def show(channel, data): print('on', flush=True)\n"
-        "r = run('example', 'echo on; exec sleep 100', kubeconfig=sys.argv[1], orphan_after=1, on_output=show)\n"
+        "def show(channel, data): print(data.decode(), end='', flush=True)\n"
+        "r = run('example', 'echo $$; exec sleep 100', kubeconfig=sys.argv[1], orphan_after=1, on_output=show)\n"
         "print(r.outcome, r.exit_code, r.reason)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(place.kubeconfig)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"on\n"
+        pid = int(process.stdout.readline())
         process.send_signal(signal.SIGSTOP)
-        time.sleep(4)
+        # Until the command is gone, or a zombie.
+        waiting = f"while grep -q '^State:.[^ZX]' /proc/{pid}/status; do sleep 0.1; done 2>/dev/null"
+        cluster.run("example", waiting, timeout=SECONDS).check()
         process.send_signal(signal.SIGCONT)
         output, _ = process.communicate(timeout=SECONDS)
     assert b"Outcome.LOST None the pod heard nothing of this kernel for 1.0 s, and ended it" in output
