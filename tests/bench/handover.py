@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tests.bench.crew import Crew
 from tests.bench.load import Load
+from tests.bench.pairs import run_pairs
 
 __all__ = ["Handover", "measure_handover"]
 
@@ -27,11 +28,5 @@ def measure_handover(crew: Crew, load: Load) -> Handover:
     Raises:
         RuntimeError: If a run failed.
     """
-    rates: dict[str, list[float]] = {"loop": [], "handed-over": []}
-    for number in range(_PAIRS):
-        for peer in ("loop", "handed-over") if number % 2 else ("handed-over", "loop"):
-            measurement = crew.run(peer, load)
-            if not load.is_whole(measurement):
-                raise RuntimeError(f"{peer} failed: {measurement.error or 'bytes are missing'}")
-            rates[peer].append(measurement.rate)
-    return Handover(load, rates["loop"], rates["handed-over"])
+    alone, handed_over = run_pairs(crew, load, "loop", "handed-over", count=_PAIRS)
+    return Handover(load, [one.rate for one in alone], [one.rate for one in handed_over])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tests.bench.crew import Crew
 from tests.bench.load import SHELL
+from tests.bench.pairs import run_pairs
 
 __all__ = ["Supervision", "measure_supervision"]
 
@@ -26,11 +27,5 @@ def measure_supervision(crew: Crew) -> Supervision:
     Raises:
         RuntimeError: If a run failed.
     """
-    seconds: dict[str, list[float]] = {"ours": [], "direct": []}
-    for number in range(_PAIRS):
-        for peer in ("ours", "direct") if number % 2 else ("direct", "ours"):
-            measurement = crew.run(peer, SHELL)
-            if not measurement.ended:
-                raise RuntimeError(f"`sh -c true` failed: {measurement.error or 'cut'}")
-            seconds[peer].append(measurement.seconds)
-    return Supervision(seconds["ours"], seconds["direct"])
+    supervised, direct = run_pairs(crew, SHELL, "ours", "direct", count=_PAIRS)
+    return Supervision([one.seconds for one in supervised], [one.seconds for one in direct])

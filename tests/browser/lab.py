@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-_START_SECONDS = 60.0
+from tests.jupyter_servers import jupyter_server
+
 _MILLISECONDS = 60_000
 # Without these Chromium looks for its makers' servers at every start.
 _QUIET = [
@@ -89,7 +83,7 @@ def lab(notebook: Path, kubeconfig: Path, folder: Path) -> Iterator[Lab]:
     shutil.copy(notebook, folder / notebook.name)
     with _server(folder, kubeconfig) as (url, token), _browser() as browser:
         page = browser.new_page(viewport={"width": 1100, "height": 1000}, device_scale_factor=1.5)
-        page.goto(f"{url}/lab/tree/{notebook.name}?token={token}", timeout=_MILLISECONDS)
+        page.goto(f"{url}lab/tree/{notebook.name}?token={token}", timeout=_MILLISECONDS)
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=_MILLISECONDS)
         # Before its session is connected JupyterLab asks for a kernel instead of running a cell.
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=_MILLISECONDS)
@@ -109,46 +103,10 @@ def _browser() -> Iterator[Browser]:
 
 @contextmanager
 def _server(folder: Path, kubeconfig: Path) -> Iterator[tuple[str, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
     home = folder / "home"
     notifications = home / "lab" / "@jupyterlab" / "apputils-extension"
     notifications.mkdir(parents=True)
     (notifications / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
-            *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"),
-        ],
-        env={
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig),
-            "HOME": str(home),
-            "JUPYTER_TOKEN": token,
-            "JUPYTER_CONFIG_DIR": str(home),
-            "JUPYTERLAB_SETTINGS_DIR": str(home / "lab"),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_it_answers(url, process)
-        yield url, token
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"JupyterLab ended with {process.returncode} instead of starting")
-        try:
-            with urllib.request.urlopen(f"{url}/api", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)  # nothing tells when a server has begun to listen
-    raise TimeoutError(f"JupyterLab did not answer within {_START_SECONDS} s")
+    environment = {"KUBECONFIG": str(kubeconfig), "JUPYTERLAB_SETTINGS_DIR": str(home / "lab")}
+    with jupyter_server(("jupyter", "lab"), folder, home, environment) as found:
+        yield found

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -17,6 +11,7 @@ from pathlib import Path
 
 import websocket
 
+from tests.jupyter_servers import jupyter_server
 from tests.notebook.kernels import Executed
 
 _SECONDS = 60
@@ -54,8 +49,12 @@ class ServedKernel:
 @contextmanager
 def served_kernel(kubeconfig: Path, folder: Path) -> Iterator[ServedKernel]:
     """Start a server and a kernel with kexec_magic loaded and KUBECONFIG set."""
-    token = secrets.token_hex(16)
-    with _server(kubeconfig, folder, token) as url:
+    environment = {
+        "KUBECONFIG": str(kubeconfig),
+        "JUPYTER_RUNTIME_DIR": str(folder),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    with jupyter_server(("jupyter_server",), folder, folder, environment) as (url, token):
         request = urllib.request.Request(f"{url}api/kernels", data=b"{}", headers={"Authorization": f"token {token}"})
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             kernel = json.load(answer)["id"]
@@ -67,46 +66,3 @@ def served_kernel(kubeconfig: Path, folder: Path) -> Iterator[ServedKernel]:
             yield served
         finally:
             connection.close()
-
-
-@contextmanager
-def _server(kubeconfig: Path, folder: Path, token: str) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
-            *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"),
-        ],
-        env={
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig),
-            "HOME": str(folder),
-            "JUPYTER_TOKEN": token,
-            "JUPYTER_CONFIG_DIR": str(folder),
-            "JUPYTER_RUNTIME_DIR": str(folder),
-            "IPYTHONDIR": str(folder / "ipython"),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        _wait_until_it_answers(url, process)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode} instead of starting")
-        try:
-            with urllib.request.urlopen(f"{url}api", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)  # it says that it is running before it listens
-    raise TimeoutError(f"the server did not answer within {_SECONDS} s")
